@@ -1,0 +1,211 @@
+"""Recipe fingerprint + content hash -> arrays, whole or not at all.
+
+One folder a recipe: `recipe.json` says what made the arrays, an LMDB environment holds them.
+LMDB was chosen by measurement (docs/cache.md): readers map the file, writers queue on one lock,
+and a killed writer leaves the last whole transaction behind.
+
+    python -m oadls.cache                     list the recipes and their sizes
+    python -m oadls.cache --delete NAME ...   delete recipes by name (or --delete all)
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import zstandard
+from safetensors.numpy import load as decode_arrays
+from safetensors.numpy import save as encode_arrays
+
+from oadls.errors import UserError
+
+MAP_SIZE = 1 << 40  # address space, not disk: the file grows with its content
+Arrays = Mapping[str, np.ndarray]
+
+# LMDB forbids to open one environment twice in a process, and to carry it over a fork
+_environments: dict[tuple[int, Path], lmdb.Environment] = {}
+
+
+def cache_folder() -> Path:
+    """Where recipes live: OADLS_CACHE_DIR, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "oadls"
+    return Path(os.environ.get("OADLS_CACHE_DIR", default)).expanduser()
+
+
+def fingerprint(recipe: Mapping[str, Any]) -> str:
+    """Sixteen hex digits that change with anything in the recipe."""
+    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Cache:
+    """The arrays that one recipe made, by key.
+
+    kind : what the recipe makes ("facts", "prepared", "features"), the readable half of the name
+    recipe : plain values; any change of them is another cache
+    compress : zstd on every record; images and masks shrink to a third, feature maps do not
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        recipe: Mapping[str, Any],
+        *,
+        folder: Path | None = None,
+        compress: bool = True,
+    ) -> None:
+        root = folder or cache_folder()
+        self.path = root / f"{kind}-{fingerprint(recipe)}"
+        self.compress = compress
+        _publish_recipe(self.path, dict(recipe))
+
+    def __contains__(self, key: str) -> bool:
+        with self._environment.begin() as transaction:
+            return transaction.cursor().set_key(_key(key))
+
+    def __len__(self) -> int:
+        with self._environment.begin() as transaction:  # what a reader sees, not the last meta page
+            return int(transaction.stat()["entries"])
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """The keys that are not there yet, in their order."""
+        with self._environment.begin() as transaction:
+            cursor = transaction.cursor()
+            return [key for key in keys if not cursor.set_key(_key(key))]
+
+    def write(self, records: Mapping[str, Arrays]) -> None:
+        """Publish all records in one transaction: a reader sees all of them or none."""
+        encoded = [(_key(key), self._encode(arrays)) for key, arrays in records.items()]
+        with self._environment.begin(write=True) as transaction:
+            for key, value in encoded:
+                transaction.put(key, value)
+
+    def read(self, key: str) -> dict[str, np.ndarray]:
+        """The arrays under a key (read-only views).
+
+        Raises KeyError when absent, UserError when its checksum does not match.
+        """
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(_key(key))
+            if value is None:
+                raise KeyError(key)
+            checksum, body = bytes(value[:4]), bytes(value[4:])
+        if checksum != _checksum(body):
+            raise UserError(
+                f"cache: record {key} in {self.path} is damaged; "
+                f"delete the recipe with: python -m oadls.cache --delete {self.path.name}"
+            )
+        return decode_arrays(zstandard.decompress(body) if self.compress else body)
+
+    def _encode(self, arrays: Arrays) -> bytes:
+        body = encode_arrays({name: np.ascontiguousarray(a) for name, a in arrays.items()})
+        if self.compress:
+            body = zstandard.compress(body, level=1)
+        return _checksum(body) + body
+
+    @property
+    def _environment(self) -> lmdb.Environment:
+        return _open(self.path)
+
+
+def _open(path: Path) -> lmdb.Environment:
+    place = (os.getpid(), path.resolve())
+    if place not in _environments:
+        _environments[place] = lmdb.open(
+            str(path), map_size=MAP_SIZE, max_readers=1024, readahead=False
+        )
+    return _environments[place]
+
+
+def _key(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()  # LMDB keys end at 511 bytes, paths do not
+
+
+def _checksum(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(4, "big")
+
+
+def _publish_recipe(path: Path, recipe: dict[str, Any]) -> None:
+    """Make the folder with its recipe by one rename, so that no reader finds it half made."""
+    if (path / "recipe.json").is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
+    (draft / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
+    try:
+        draft.rename(path)
+    except OSError:  # another process was first: its folder is as good as ours
+        shutil.rmtree(draft)
+        if not (path / "recipe.json").is_file():
+            raise
+
+
+def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
+    """Every recipe in the cache: name, records, bytes on disk, last use, recipe."""
+    found = []
+    for file in sorted((folder or cache_folder()).glob("*/recipe.json")):
+        records = _open(file.parent).stat()["entries"]
+        data = file.parent / "data.mdb"
+        found.append(
+            {
+                "name": file.parent.name,
+                "records": records,
+                "bytes": data.stat().st_blocks * 512,
+                "modified": data.stat().st_mtime,
+                "recipe": json.loads(file.read_text()),
+            }
+        )
+    return found
+
+
+def delete(name: str, *, folder: Path | None = None) -> None:
+    """Delete one recipe with all that it holds. Raises UserError when there is none."""
+    path = (folder or cache_folder()) / name
+    if not (path / "recipe.json").is_file():
+        raise UserError(f"cache: no recipe {name} in {path.parent}")
+    opened = _environments.pop((os.getpid(), path.resolve()), None)
+    if opened is not None:
+        opened.close()
+    grave = path.with_name(f".deleted-{path.name}-{os.getpid()}")
+    path.rename(grave)  # readers never see a half-deleted recipe
+    shutil.rmtree(grave)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    from datetime import datetime
+
+    from rich.console import Console
+    from rich.table import Table
+
+    parser = argparse.ArgumentParser(prog="python -m oadls.cache", description="The cache.")
+    parser.add_argument("--delete", nargs="+", metavar="NAME", help="recipes to delete, or: all")
+    options = parser.parse_args(arguments)
+    console = Console()
+    names = options.delete or []
+    if names == ["all"]:
+        names = [entry["name"] for entry in recipes()]
+    for name in names:
+        try:
+            delete(name)
+        except UserError as error:
+            console.print(str(error), style="red")
+            return 1
+        console.print(f"deleted {name}")
+    table = Table("recipe", "records", "MB", "last written", title=str(cache_folder()))
+    for entry in recipes():
+        written = datetime.fromtimestamp(entry["modified"]).strftime("%Y-%m-%d %H:%M")
+        table.add_row(entry["name"], str(entry["records"]), f"{entry['bytes'] / 1e6:.1f}", written)
+    console.print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
