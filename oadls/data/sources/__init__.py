@@ -1,0 +1,1 @@
+"""Data sets on disk -> tables of cells. A source lists files and opens none."""

@@ -1,0 +1,134 @@
+"""The table of cells: one row an image, whatever the source."""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from oadls.errors import UserError
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ("path", "name", "label", "patient", "group", "source", "part", "mask")
+OPTIONAL = ("label", "patient", "mask")  # None where unknown; the others are always there
+SHOWN = 10  # how many names an error prints
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a source, and what was left out of them.
+
+    table : COLUMNS as text (None for an unknown label, patient or mask), a row an image;
+        path and mask absolute, name unique: the path below the image root without its ending;
+        group the patients that belong together ("51+78"), the name for cells without patient
+    excluded : path, reason; a row for everything that should have been a cell and is not
+    """
+
+    table: pd.DataFrame
+    excluded: pd.DataFrame
+
+
+def make_cells(
+    rows: Collection[Mapping[str, object]], excluded: Mapping[str, str], *, source: str
+) -> Cells:
+    """Fill in what a source does not know, sort by name, check.
+
+    rows : path and name; label, patient, part and mask where the source knows them
+    excluded : path -> reason
+    """
+    filled = [_fill(row, source=source) for row in sorted(rows, key=lambda row: str(row["name"]))]
+    # object and not pandas' own text type: None stays None, under pandas 2 and 3 alike
+    table = pd.DataFrame(filled, columns=list(COLUMNS), dtype=object)
+    return validate(Cells(table, _reasons(excluded)))
+
+
+def validate(cells: Cells) -> Cells:
+    """The same cells, or UserError naming the first rows that break a rule of the table."""
+    table = cells.table
+    missing = [c for c in COLUMNS if c not in table.columns]
+    if missing:
+        raise UserError(
+            f"table: has the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing"
+        )
+    if table.empty:
+        raise UserError(f"table: at least one image, none is left{_why(cells.excluded)}")
+    for column in COLUMNS:
+        text = table[column].map(lambda value: isinstance(value, str) and value != "")
+        legal = text | table[column].isna() if column in OPTIONAL else text
+        _refuse(table["name"][~legal], f"{column} is a non-empty text, not in")
+    for column in ("path", "name"):
+        _refuse(table[column][table[column].duplicated()], f"{column} is unique, twice there is")
+    _refuse(_torn(table, "patient"), "a patient is in one group, in several is")
+    if "pixels_sha256" in table.columns:
+        _refuse(_torn(table, "pixels_sha256"), "equal images are in one group, in several is")
+    labels = table.dropna(subset=["patient", "label"]).groupby("patient")["label"].nunique()
+    mixed = sorted(labels.index[labels > 1])
+    if mixed:
+        log.warning("table: cells of one patient have different labels: %s", _first(mixed))
+    return cells
+
+
+def leave_out(cells: Cells, bad: Mapping[str, str], *, max_bad: float = 0.01) -> Cells:
+    """Move bad images from the table to `excluded`.
+
+    bad : path -> reason
+    max_bad : highest fraction of the images, those left out before included, that may be bad
+    raises UserError with the first files and their number when there are more
+    """
+    lost = cells.table["path"].isin(list(bad))
+    reasons = _reasons({path: bad[path] for path in cells.table["path"][lost]})
+    excluded = pd.concat([cells.excluded, reasons], ignore_index=True)
+    table = cells.table[~lost].reset_index(drop=True)
+    total = len(table) + len(excluded)
+    if len(excluded) > max_bad * total:
+        raise UserError(
+            f"images: {len(excluded)} of {total} are bad ({len(excluded) / total:.1%}), "
+            f"at most {max_bad:.1%} may be{_why(excluded)}"
+        )
+    if len(excluded):
+        log.warning("images: %d of %d left out%s", len(excluded), total, _why(excluded))
+    return validate(Cells(table, excluded))
+
+
+def _fill(row: Mapping[str, object], *, source: str) -> dict[str, object]:
+    patient, mask = row.get("patient"), row.get("mask")
+    return {
+        "path": str(Path(str(row["path"])).absolute()),
+        "name": row["name"],
+        "label": row.get("label"),
+        "patient": patient,
+        "group": row["name"] if patient is None else patient,
+        "source": source,
+        "part": row.get("part") or "all",
+        "mask": None if mask is None else str(Path(str(mask)).absolute()),
+    }
+
+
+def _reasons(excluded: Mapping[str, str]) -> pd.DataFrame:
+    pairs = [(str(path), reason) for path, reason in excluded.items()]
+    return pd.DataFrame(pairs, columns=["path", "reason"], dtype=object)
+
+
+def _torn(table: pd.DataFrame, column: str) -> pd.Series:
+    """Values of a column that stand in more than one group."""
+    groups = table.groupby(column)["group"].nunique()
+    return groups.index[groups > 1].to_series()
+
+
+def _refuse(offenders: pd.Series, rule: str) -> None:
+    if len(offenders):
+        raise UserError(f"table: {rule} {_first(offenders.astype(str).tolist())}")
+
+
+def _first(names: list[str]) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _why(excluded: pd.DataFrame) -> str:
+    """One line a file, for the end of a message."""
+    lines = [f"\n  {row.path}: {row.reason}" for row in excluded.head(SHOWN).itertuples()]
+    more = [f"\n  … ({len(excluded)} in all)"] if len(excluded) > SHOWN else []
+    return "".join(lines + more)

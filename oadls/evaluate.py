@@ -1,0 +1,32 @@
+"""python -m oadls.evaluate checkpoint=PATH [data=NAME]: metrics and predictions from a checkpoint.
+
+Without `data` the cells of the training run are scored again on the sides that they had. With it,
+other cells are: those of patients that the checkpoint has seen are left out.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from oadls.evaluation import load_cards, predict_again, predict_new
+from oadls.report.results import report_run
+
+
+def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    """Rebuild the metrics of a run, or measure its networks on other cells."""
+    cards = load_cards(cfg.checkpoint)
+    predict = predict_again if cfg.data is None else predict_new
+    experiment, folds, protocol = predict(cards, cfg)
+    return report_run(experiment, folds, folder, protocol)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
+def main(cfg: DictConfig) -> None:
+    evaluate(cfg, Path(HydraConfig.get().runtime.output_dir))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A checkpoint alone -> its experiment, its network, its predictions."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from oadls.data.split import Split
+from oadls.errors import UserError
+from oadls.experiment import Experiment, build
+from oadls.training import Fold, make_classifier, predict_sides, probabilities_of, quiet
+
+NEW_CELLS = "cells and patients that no checkpoint has seen"
+Card = dict[str, Any]
+
+
+def load_cards(place: str) -> dict[Path, Card]:
+    """Checkpoints of a run's folder, or one checkpoint, with what they say of themselves."""
+    path = Path(place)
+    files = [path]
+    if path.is_dir():
+        files = sorted(path.glob("checkpoints/fold_*.ckpt"))
+        files = [file for file in files if not file.stem.endswith("-last")]
+    if not files or not all(file.is_file() for file in files):
+        raise UserError(f"checkpoint: no checkpoint at {path}")
+    cards = {}
+    for file in files:
+        try:
+            cards[file] = torch.load(file, weights_only=True, map_location="cpu")["oadls"]
+        except (KeyError, RuntimeError, OSError, ValueError) as error:
+            raise UserError(f"checkpoint: {file} was not written by oadls ({error})") from error
+    return cards
+
+
+def predict_again(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fold], Split]:
+    """The cells of the training run, on the sides that they had in each fold."""
+    experiment = _open(next(iter(cards.values())), cfg)
+    splits = experiment.splits()
+    folds = []
+    for file, card in cards.items():
+        sides = experiment.sides(splits[card["fold"]])
+        predictions = _predict(experiment, file, card, sides, cfg)
+        folds.append(Fold(card["fold"], predictions, pd.DataFrame(), float("nan")))
+    return experiment, folds, splits[0]
+
+
+def predict_new(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fold], Split]:
+    """Other cells: the mean over the checkpoints that have seen neither the cell nor its patient.
+
+    Raises UserError when every labelled cell was seen by every checkpoint
+    """
+    first = next(iter(cards.values()))
+    experiment = _open(first, cfg, data=cfg.data)
+    parts = []
+    for file, card in cards.items():
+        fresh = (experiment.labels >= 0) & ~seen_by(card, experiment.table)
+        if fresh.any():
+            parts.append(_predict(experiment, file, card, np.where(fresh, "test", ""), cfg))
+    if not parts:
+        raise UserError(
+            f"evaluate: {cfg.data.name} has no labelled cell of a patient that the checkpoint "
+            "has not seen in training"
+        )
+    pooled = pd.concat(parts).groupby(["row", "side"], as_index=False).mean()
+    pooled["label"] = pooled["label"].astype(int)
+    split = Split(NEW_CELLS, 0, pd.Series(dtype=object))
+    return experiment, [Fold(0, pooled, pd.DataFrame(), float("nan"))], split
+
+
+def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:
+    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was.
+
+    A checkpoint of a protocol by image knows single cells only.
+    """
+    images = table["pixels_sha256"].str[:16].isin(card["seen"]["images"])
+    if card["by_image"]:
+        return images.to_numpy()
+    patients = (table["source"] + ":" + table["patient"]).isin(card["seen"]["patients"])
+    groups = set(table["group"][images | patients])
+    return table["group"].isin(groups).to_numpy()
+
+
+def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experiment:
+    """The experiment that a checkpoint was trained in, perhaps with other cells."""
+    config = OmegaConf.create(card["config"])
+    if data is not None:
+        config.data = OmegaConf.to_container(data, resolve=True)
+        config.data.classes = card["classes"]
+        config.floors = False  # no cell of the new data may be fitted on
+    config.name = cfg.name
+    return Experiment.open(config)
+
+
+def _predict(
+    experiment: Experiment, file: Path, card: Card, sides: np.ndarray, cfg: DictConfig
+) -> pd.DataFrame:
+    quiet()
+    network = experiment.network(seed=experiment.config.seed)
+    data = experiment.data(sides, network.backbone)
+    model = make_classifier(experiment, network, card)
+    trainer: pl.Trainer = build(cfg.trainer)(logger=False, enable_checkpointing=False)
+    predictions = predict_sides(trainer, model, data, str(file))
+    assert len(probabilities_of(predictions)) == (sides != "").sum()
+    return predictions

@@ -1,0 +1,126 @@
+"""What a config builds before a network is trained: cells, their pictures, splits, networks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from oadls.data.collect import collect
+from oadls.data.dataset import CellData, CellDataset
+from oadls.data.split import Split, check_split
+from oadls.data.table import Cells
+from oadls.errors import UserError
+from oadls.features import FeatureMaps, Views
+from oadls.model.backbone import Backbone
+from oadls.model.network import Network
+from oadls.pipeline import PreparedCells
+
+
+def build(config: DictConfig, **more: Any) -> Any:
+    """Instantiate a config node with plain lists and dicts inside."""
+    return instantiate(config, _convert_="all", **more)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The cells of a config, prepared and measured, and everything made from them."""
+
+    config: DictConfig
+    cells: Cells
+    prepared: PreparedCells
+
+    @classmethod
+    def open(cls, config: DictConfig) -> "Experiment":
+        """Collect the cells and run the pipeline on those that the cache does not hold."""
+        cells = collect(build(config.data.source), max_bad=config.data.max_bad)
+        prepared = PreparedCells(build(config.pipeline))
+        prepared.fill(cells.table)
+        return cls(config, Cells(prepared.measured(cells.table), cells.excluded), prepared)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row an image: path, label, patient, group, measurements, ..."""
+        return self.cells.table
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The classes in the order of every probability and score."""
+        found = sorted(self.table["label"].dropna().unique())
+        wanted = self.config.data.classes
+        classes = list(wanted) if wanted else found
+        if unknown := set(found) - set(classes):
+            raise UserError(f"data.classes: {sorted(unknown)} found but not in {classes}")
+        return classes
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) int64 index into classes, -1 where unknown."""
+        codes = {name: k for k, name in enumerate(self.classes)}
+        return self.table["label"].map(codes).fillna(-1).to_numpy(dtype=np.int64)
+
+    def splits(self) -> list[Split]:
+        """The folds; UserError when a group stands on two sides."""
+        splits = build(self.config.split)(self.table, seed=self.config.seed)
+        for split in splits:
+            check_split(self.table, split)
+        return splits
+
+    def sides(self, split: Split) -> np.ndarray:
+        """(N,) str, the side of each row."""
+        return self.table["name"].map(split.side).to_numpy(dtype=str)
+
+    def network(self, *, seed: int) -> Network:
+        """A network with pretrained backbone and a head drawn from the seed."""
+        import pytorch_lightning as pl
+
+        pl.seed_everything(seed, workers=True, verbose=False)
+        model = self.config.model
+        return Network(
+            backbone=build(model.backbone), head=build(model.head), classes=len(self.classes)
+        )
+
+    @cached_property
+    def views(self) -> Views:
+        """The pictures that the network sees."""
+        return Views(
+            self.prepared, crop=build(self.config.crop), augment=build(self.config.augment)
+        )
+
+    def features(self, backbone: Backbone, cells: Iterable[tuple[str, int]]) -> FeatureMaps:
+        """What the frozen trunk makes of the given views, from the cache or computed now."""
+        maps = FeatureMaps(self.views, backbone)
+        maps.fill(cells)
+        return maps
+
+    def data(self, sides: np.ndarray, backbone: Backbone) -> CellData:
+        """Loaders of one split: cached feature maps, or pictures where nothing is frozen."""
+        training = self.config.training
+        dataset = CellDataset(self.table["pixels_sha256"].tolist(), self.labels, self._picture)
+        data = CellData(
+            dataset,
+            sides,
+            self.table["group"].to_numpy(),
+            batch_size=training.batch_size,
+            views=training.views,
+            test_views=training.test_views,
+            balance=training.balance,
+            seed=self.config.seed,
+            workers=training.workers,
+        )
+        if backbone.cut > 0:
+            dataset.read = self.features(backbone, data.cells()).read
+        return data
+
+    def _picture(self, cell: tuple[str, int]) -> tuple[np.ndarray, ...]:
+        picture = self.views.picture(*cell)  # (S, S, 3)
+        return (np.ascontiguousarray(picture.transpose(2, 0, 1)),)  # (3, S, S) uint8
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain values, for checkpoints."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]

@@ -1,0 +1,90 @@
+"""Prepared cell -> views -> feature maps of the frozen trunk, kept in the cache."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from oadls.cache import Cache
+from oadls.model.backbone import Backbone
+from oadls.parallel import batches
+from oadls.pipeline import PreparedCells
+from oadls.recipe import code_hash, describe, library_versions
+
+Cell = tuple[str, int]  # content hash of the image, view
+
+
+class Views:
+    """The square pictures that the network sees: cropped, then turned, stained and focused.
+
+    crop : (H, W, 3) image, (H, W) mask -> (S, S, 3) uint8 and its mask
+    augment : (S, S, 3) uint8, view, seed -> (S, S, 3) uint8; view 0 is the picture itself
+    """
+
+    def __init__(
+        self, prepared: PreparedCells, *, crop: Callable[..., Any], augment: Callable[..., Any]
+    ) -> None:
+        self.prepared, self.crop, self.augment = prepared, crop, augment
+
+    def picture(self, key: str, view: int = 0) -> np.ndarray:
+        """(S, S, 3) uint8 RGB."""
+        image, _ = self.crop(*self.prepared.picture(key))
+        return self.augment(image, view=view, seed=int(key[:8], 16))
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the pictures depend on."""
+        return {
+            "prepared": self.prepared.pipeline.recipe,
+            "crop": describe(self.crop),
+            "augment": describe(self.augment),
+            "libraries": library_versions(("albumentations",)),
+        }
+
+
+class FeatureMaps:
+    """Cached outputs of a frozen trunk, one tuple of maps for each view of each cell."""
+
+    def __init__(self, views: Views, backbone: Backbone) -> None:
+        self.views, self.backbone = views, backbone
+        recipe = {
+            "views": views.recipe,
+            "trunk": backbone.trunk_recipe,
+            "code": code_hash("oadls.model.backbone"),
+            "libraries": library_versions(("torch", "timm")),
+        }
+        self._cache = Cache("features", recipe, compress=False)
+
+    def fill(self, cells: Iterable[Cell], *, batch_size: int = 16) -> None:
+        """Run the trunk on every view that is not in the cache."""
+        names = {_name(cell): cell for cell in cells}
+        missing = self._cache.missing(names)
+        slices = list(batches(missing, batch_size))
+        self.backbone.eval()
+        for batch in track(slices, "Extracting features", disable=not slices, transient=True):
+            pictures = np.stack([self.views.picture(*names[name]) for name in batch])
+            maps = self.trunk(pictures)
+            self._cache.write(
+                {
+                    name: {str(i): m[row] for i, m in enumerate(maps)}
+                    for row, name in enumerate(batch)
+                }
+            )
+
+    def read(self, cell: Cell) -> tuple[np.ndarray, ...]:
+        """The trunk's maps of one view, each (C, h, w)."""
+        arrays = self._cache.read(_name(cell))
+        return tuple(arrays[str(i)] for i in range(len(arrays)))
+
+    @torch.inference_mode()
+    def trunk(self, pictures: np.ndarray) -> list[np.ndarray]:
+        """(B, S, S, 3) uint8 -> the trunk's maps, each (B, C, h, w)."""
+        images = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # (B, 3, S, S)
+        images = images.to(next(self.backbone.parameters()).device)
+        return [m.cpu().numpy() for m in self.backbone.trunk(images)]
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell[0]} {cell[1]}"

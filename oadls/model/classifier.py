@@ -1,0 +1,113 @@
+"""How a network is trained and what is kept of it."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from oadls.metrics import fitness, scores
+from oadls.model.network import Network, parameter_groups
+
+LOGGED = ("precision", "sensitivity", "specificity", "f1", "accuracy", "auroc")
+
+
+class Classifier(pl.LightningModule):
+    """Cross entropy on the network's logits; validation by the fitness of eqs 10-11.
+
+    network : trunk (frozen), tail and head
+    optimizer : class with its settings bound (lr, weight_decay, ...), given parameter groups
+    class_weights : one weight a class in the loss, or None
+    label_smoothing : in [0, 1)
+    backbone_lr_factor : learning rate of the tail as a fraction of the head's
+    card : plain values that a checkpoint must carry to be used alone (config, classes, fold, ...)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        optimizer: partial[torch.optim.Optimizer],
+        backbone_lr_factor: float,
+        card: dict[str, Any],
+        class_weights: Sequence[float] | None = None,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network, self.card, self.seed = network, card, seed
+        self.make_optimizer, self.backbone_lr_factor = optimizer, backbone_lr_factor
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.loss = nn.CrossEntropyLoss(weight=weights, label_smoothing=label_smoothing)
+        self.seen: list[dict[str, Tensor]] = []
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Logits (B, K) from what the frozen trunk returned (the images where nothing is frozen)."""
+        return self.network.classify(inputs)
+
+    def on_train_epoch_start(self) -> None:
+        # dropout then depends on seed and epoch alone: a resumed run repeats an unbroken one
+        torch.manual_seed(self.seed + 7919 * self.current_epoch)
+
+    def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        logits = self(batch["inputs"])
+        loss = self.loss(logits, batch["label"])
+        right = (logits.argmax(dim=1) == batch["label"]).float().mean()
+        size = len(batch["label"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size)
+        self.log("train/accuracy", right, on_step=False, on_epoch=True, batch_size=size)
+        return loss
+
+    def predict_step(self, batch: dict[str, Any], _: int) -> dict[str, Tensor]:
+        logits = self(batch["inputs"]).float()
+        return {
+            "row": batch["row"],
+            "label": batch["label"],
+            "probability": logits.softmax(dim=1),
+        }
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        self.seen.append(self.predict_step(batch, index))
+
+    def on_validation_epoch_end(self) -> None:
+        _, labels, probabilities = pool_views(self.seen)
+        self.seen.clear()
+        found = scores(labels, probabilities, classes=self.card["classes"])
+        loss = F.nll_loss(
+            torch.from_numpy(probabilities).clamp_min(1e-12).log(), torch.from_numpy(labels)
+        )
+        values = {f"val/{name}": found[name] for name in LOGGED if found[name] is not None}
+        per_class = found["per_class"].items()
+        values |= {f"val/precision_{name}": score["precision"] for name, score in per_class}
+        values |= {"val/loss": loss.item(), "val/fitness": fitness(found["precision"], found["f1"])}
+        self.log_dict(values)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        settings = self.make_optimizer.keywords
+        groups = parameter_groups(
+            self.network,
+            lr=settings["lr"],
+            weight_decay=settings["weight_decay"],
+            backbone_lr_factor=self.backbone_lr_factor,
+        )
+        return self.make_optimizer(groups)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["oadls"] = self.card
+
+
+def pool_views(
+    seen: Sequence[dict[str, Tensor]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean probability over the views of each cell: rows (N,), labels (N,), probabilities (N, K)."""
+    row = torch.cat([batch["row"] for batch in seen]).cpu().numpy()
+    label = torch.cat([batch["label"] for batch in seen]).cpu().numpy()
+    probability = torch.cat([batch["probability"] for batch in seen]).double().cpu().numpy()
+    rows, first, inverse = np.unique(row, return_index=True, return_inverse=True)
+    total = np.zeros((len(rows), probability.shape[1]))
+    np.add.at(total, inverse, probability)
+    return rows, label[first], total / np.bincount(inverse)[:, None]

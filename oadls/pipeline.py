@@ -1,0 +1,135 @@
+"""One image through the steps of the paper: Wiener filter, dynamic equalization, watershed."""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oadls.cache import Cache
+from oadls.data.read import read_image
+from oadls.parallel import batches, parallel_map
+from oadls.preprocess.foreground import find_foreground
+from oadls.recipe import code_hash, describe, library_versions
+from oadls.segment.measure import measure
+
+Step = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the pipeline makes of one image.
+
+    image : (H, W, 3) uint8 RGB, filtered and equalized
+    mask : (H, W) uint8, 0 background, 128 cytoplasm, 255 nucleus
+    measures : name -> value of the cell (px, px², ratios, intensities)
+    note : empty, or how the segmentation fell back
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    measures: dict[str, float]
+    note: str = ""
+
+    def to_records(self, key: str) -> dict[str, dict[str, np.ndarray]]:
+        """For the cache: the picture, and apart from it the little that a table needs."""
+        facts = json.dumps({"measures": self.measures, "note": self.note})
+        return {
+            f"{key} picture": {"image": self.image, "mask": self.mask},
+            key: {"facts": np.frombuffer(facts.encode(), dtype=np.uint8)},
+        }
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every intermediate picture of one image, float32 RGB in [0, 1], for figures."""
+
+    original: np.ndarray
+    smooth: np.ndarray
+    equalized: np.ndarray
+    mask: np.ndarray
+    note: str
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps with their settings bound; a step that is None is left out.
+
+    smooth : (H, W, 3) float32, foreground -> the same, noise filtered (METHOD section 1)
+    equalize : (H, W, 3) float32, foreground -> the same, contrast enhanced (section 2)
+    segment : smooth and equalized image, foreground -> Segmentation (section 3)
+    """
+
+    smooth: Step | None
+    equalize: Step | None
+    segment: Step
+
+    def stages(self, image: np.ndarray) -> Stages:
+        """(H, W, 3) uint8 RGB -> every stage."""
+        foreground = find_foreground(image)
+        original = image.astype(np.float32) / 255
+        smooth = self.smooth(original, foreground=foreground) if self.smooth else original
+        equalized = self.equalize(smooth, foreground=foreground) if self.equalize else smooth
+        cell = self.segment(smooth, equalized, foreground=foreground)
+        return Stages(original, smooth, equalized, cell.mask, cell.note)
+
+    def __call__(self, image: np.ndarray) -> Prepared:
+        """(H, W, 3) uint8 RGB -> what later stages need; colours are those of the original."""
+        stages = self.stages(image)
+        enhanced = np.rint(stages.equalized * 255).astype(np.uint8)
+        return Prepared(enhanced, stages.mask, measure(image, stages.mask), stages.note)
+
+    @functools.cached_property
+    def recipe(self) -> dict[str, Any]:
+        """Changes with any step, setting, line of code or library that the result depends on."""
+        return {
+            "smooth": describe(self.smooth),
+            "equalize": describe(self.equalize),
+            "segment": describe(self.segment),
+            "pipeline": code_hash(__name__),
+            "libraries": library_versions(),
+        }
+
+
+class PreparedCells:
+    """The cache of one pipeline: content hash of an image -> its Prepared parts."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self._cache = Cache("prepared", pipeline.recipe)
+
+    def fill(self, table: pd.DataFrame) -> int:
+        """Run the pipeline on every image of the table that is not in the cache; how many."""
+        todo = table.drop_duplicates("pixels_sha256").set_index("pixels_sha256")["path"]
+        keys = self._cache.missing(todo.index)
+        work = functools.partial(_prepare, pipeline=self.pipeline)
+        made = parallel_map(work, [todo[key] for key in keys], title="Preparing cells")
+        for batch in batches(keys, 32):  # a kill loses at most this many
+            records = {}
+            for key, prepared in zip(batch, made, strict=False):
+                records |= prepared.to_records(key)
+            self._cache.write(records)
+        return len(keys)
+
+    def picture(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """(H, W, 3) uint8 enhanced image and (H, W) uint8 mask."""
+        arrays = self._cache.read(f"{key} picture")
+        return arrays["image"], arrays["mask"]
+
+    def measured(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with the measurements of each cell and the note of its segmentation."""
+        facts = [self._facts(key) for key in table["pixels_sha256"]]
+        measures = pd.DataFrame([fact["measures"] for fact in facts], index=table.index)
+        notes = pd.Series([fact["note"] for fact in facts], index=table.index, name="note")
+        return pd.concat([table, measures, notes], axis=1)
+
+    def _facts(self, key: str) -> dict[str, Any]:
+        return json.loads(self._cache.read(key)["facts"].tobytes())
+
+
+def _prepare(path: str, *, pipeline: Pipeline) -> Prepared:
+    return pipeline(read_image(Path(path)))

@@ -1,0 +1,125 @@
+"""python -m oadls.prepare data=NAME [export=FOLDER]: fill the cache, show what came out."""
+
+import time
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from oadls.data.collect import collect
+from oadls.data.read import read_image
+from oadls.data.table import Cells
+from oadls.experiment import build
+from oadls.parallel import parallel_map
+from oadls.pipeline import Pipeline, PreparedCells
+from oadls.report.figures import contact_sheet
+from oadls.segment.score import score_mask
+
+
+def prepare(cfg: DictConfig) -> pd.DataFrame:
+    """Run the pipeline over a data set.
+
+    returns the table of cells with their measurements, and dice_nucleus and dice_cell where the
+        true masks are known
+    """
+    console = Console()
+    cells = collect(build(cfg.data.source), max_bad=cfg.data.max_bad)
+    prepared = PreparedCells(build(cfg.pipeline))
+    start = time.perf_counter()
+    new = prepared.fill(cells.table)
+    seconds = time.perf_counter() - start
+    table = prepared.measured(cells.table)
+    table = score_masks(table, prepared)
+    print_summary(console, cfg.data.name, table, cells)
+    if new:
+        console.print(f"{new} new images in {seconds:.1f} s ({1000 * seconds / new:.0f} ms each)")
+    if cfg.export:
+        export(table, prepared.pipeline, Path(cfg.export))
+        console.print(f"Masks, images and contact sheets are in {cfg.export}", soft_wrap=True)
+    return table
+
+
+def score_masks(table: pd.DataFrame, prepared: PreparedCells) -> pd.DataFrame:
+    """Add the Dice of nucleus and cell against the true masks, where there are any."""
+    known = table["mask"].notna()
+    if not known.any():
+        return table
+    scores = {
+        row.Index: score_mask(prepared.picture(row.pixels_sha256)[1], read_mask(Path(row.mask)))
+        for row in table[known].itertuples()
+    }
+    return table.join(pd.DataFrame.from_dict(scores, orient="index").add_prefix("dice_"))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) uint8 codes 0, 128, 255 from a mask file."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
+    """Write masks/NAME.png, images/NAME.png (preprocessed) and sheets/NAME.png of every image."""
+    jobs = [(pipeline, row.path, row.name_, folder) for row in _named(table).itertuples()]
+    for _ in parallel_map(_export_one, jobs, title="Exporting"):
+        pass
+    table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename(columns={"name": "name_"})  # a row's .name would be its index
+
+
+def _export_one(job: tuple[Pipeline, str, str, Path]) -> None:
+    pipeline, path, name, folder = job
+    stages = pipeline.stages(read_image(Path(path)))
+    enhanced = np.rint(stages.equalized * 255).astype(np.uint8)
+    pictures = {"masks": stages.mask, "images": enhanced, "sheets": contact_sheet(stages)}
+    for kind, picture in pictures.items():
+        file = folder / kind / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(file)
+
+
+def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells) -> None:
+    """Cells by part and label, those that fell back, those left out, and the Dice."""
+    counts = table.fillna({"label": "unlabelled"}).groupby(["part", "label"], sort=True)
+    shown = Table("part", "label", "cells", "patients", "median area px²", "median N:C", title=name)
+    for (part, label), group in counts:
+        shown.add_row(
+            str(part),
+            str(label),
+            str(len(group)),
+            str(group["patient"].nunique() or "unknown"),
+            f"{group['cell_area'].median():.0f}",
+            f"{group['nc_ratio'].median():.2f}",
+        )
+    console.print(shown)
+    for region in ("nucleus", "cell"):
+        if f"dice_{region}" in table:
+            dice = table[f"dice_{region}"].dropna()
+            console.print(
+                f"Dice {region}: mean {dice.mean():.3f}, median {dice.median():.3f}, "
+                f"worst {dice.min():.3f} ({len(dice)} masks)"
+            )
+    fallen = table[table["note"] != ""]
+    if len(fallen):
+        console.print(f"{len(fallen)} cells were not segmented as meant:", style="yellow")
+        for note, group in fallen.groupby("note"):
+            names = ", ".join(group["name"].head(5))
+            console.print(f"  {note}: {len(group)} ({names}{', …' if len(group) > 5 else ''})")
+    for row in cells.excluded.itertuples():
+        console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
+def main(cfg: DictConfig) -> None:
+    prepare(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The files of a run: metrics.json, predictions.csv, history.csv, cells.csv, excluded.csv, figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oadls.baselines.floors import floor_probabilities
+from oadls.data.split import Split
+from oadls.experiment import Experiment
+from oadls.metrics import scores
+from oadls.report.figures import plot_confusion, plot_history
+from oadls.report.terminal import print_summary
+from oadls.statistics import group_intervals
+from oadls.training import Fold, probabilities_of
+
+Metrics = dict[str, Any]
+
+
+def report_run(experiment: Experiment, folds: list[Fold], folder: Path, protocol: Split) -> Metrics:
+    """Write everything that a finished run leaves behind, and print its summary.
+
+    protocol : any of the run's splits, for its name and whether it is by image
+    """
+    table, classes = experiment.table, experiment.classes
+    pooled = pd.concat([fold.predictions.assign(fold=fold.number) for fold in folds])
+    test = pooled[pooled["side"] == "test"]
+    predictions = prediction_table(test, table, classes)
+    metrics = {
+        "experiment": experiment.config.name,
+        "protocol": protocol.protocol,
+        "by_image": protocol.by_image,
+        "classes": classes,
+        "patients": int(table["patient"].nunique()),
+        "excluded": len(experiment.cells.excluded),
+        "pretrained": experiment.config.model.backbone.weights != "random",
+        **{side: side_scores(pooled, side, classes) for side in _other_sides(pooled)},
+        "test": scored_with_interval(test, table, classes),
+        "folds": [
+            {side: side_scores(part, side, classes) for side in (*_other_sides(part), "test")}
+            for _, part in pooled.groupby("fold")
+        ],
+    }
+    if experiment.config.floors:
+        metrics["floors"] = score_floors(experiment, folds, folder)
+    predictions.to_csv(folder / "predictions.csv", index=False)
+    table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
+    experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
+    history = pd.concat([fold.history.assign(fold=fold.number) for fold in folds])
+    if len(history):
+        history.to_csv(folder / "history.csv", index=False)
+        plot_history(history, folder / "figures" / "curves")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False))
+    plot_confusion(metrics["test"]["confusion_matrix"], classes, folder / "figures" / "confusion")
+    print_summary(metrics, experiment.cells.excluded, folder)
+    return metrics
+
+
+def prediction_table(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """One row a cell: path, patient, group, part, fold, label, predicted, prob_<class>."""
+    cells = table.iloc[test["row"]].reset_index(drop=True)
+    probabilities = probabilities_of(test)
+    result = cells[["path", "patient", "group", "part"]].copy()
+    result["fold"] = test["fold"].to_numpy()
+    result["label"] = cells["label"]
+    result["predicted"] = np.array(classes)[probabilities.argmax(axis=1)]
+    for k, name in enumerate(classes):
+        result[f"prob_{name}"] = probabilities[:, k]
+    return result
+
+
+def side_scores(pooled: pd.DataFrame, side: str, classes: list[str]) -> Metrics:
+    """Scores of one side, over all folds that the predictions hold."""
+    part = pooled[pooled["side"] == side]
+    return scores(part["label"].to_numpy(), probabilities_of(part), classes=classes)
+
+
+def _other_sides(pooled: pd.DataFrame) -> list[str]:
+    """Training and validation, where there are predictions of them."""
+    return [side for side in ("train", "val") if (pooled["side"] == side).any()]
+
+
+def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> Metrics:
+    """Scores with intervals that resample patients (groups of images where none are known)."""
+    labels, probabilities = test["label"].to_numpy(), probabilities_of(test)
+    groups = table["group"].to_numpy()[test["row"]]
+    found = scores(labels, probabilities, classes=classes)
+    found["uncertainty"] = group_intervals(labels, probabilities, groups, classes=classes)
+    if table["patient"].isna().any():
+        found["uncertainty"]["unit"] = "image: patients are not recorded"
+    else:
+        found["uncertainty"]["unit"] = "patient"
+    return found
+
+
+def score_floors(experiment: Experiment, folds: list[Fold], folder: Path) -> dict[str, Metrics]:
+    """Out-of-fold scores of every trivial baseline; its probabilities go to floors.csv."""
+    classes, sides = experiment.classes, [_sides(experiment, fold) for fold in folds]
+    rows = np.concatenate([np.flatnonzero(side == "test") for side in sides])
+    found, columns = {}, {"path": experiment.table["path"].to_numpy()[rows]}
+    for name, per_fold in floor_probabilities(experiment, sides).items():
+        probabilities = np.concatenate(per_fold)
+        test = pd.DataFrame({"row": rows, "label": experiment.labels[rows]})
+        for k, label in enumerate(classes):
+            test[f"probability_{k}"] = probabilities[:, k]
+            columns[f"{name}_prob_{label}"] = probabilities[:, k]
+        found[name] = scored_with_interval(test, experiment.table, classes)
+    pd.DataFrame(columns).to_csv(folder / "floors.csv", index=False)
+    return found
+
+
+def _sides(experiment: Experiment, fold: Fold) -> np.ndarray:
+    """(N,) str, the side of each row of the table in a fold."""
+    side = np.full(len(experiment.table), "", dtype="<U5")
+    side[fold.predictions["row"]] = fold.predictions["side"]
+    return side

@@ -1,0 +1,49 @@
+"""What a finished run prints."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
+FLOORS = {
+    "majority": "majority class",
+    "cell_area": "cell area alone",
+    "linear_probe": "linear probe",
+}
+
+
+def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path) -> None:
+    """Scores of every side, the test's interval over patients, and the floors beside them."""
+    console = Console()
+    table = Table("", "cells", *COLUMNS, title=f"{metrics['experiment']} · {metrics['protocol']}")
+    for side in ("train", "val", "test"):
+        table.add_row(side, *_row(metrics[side]), style="bold" if side == "test" else None)
+    uncertainty = metrics["test"]["uncertainty"]
+    ends = [uncertainty["intervals"][name] for name in COLUMNS]
+    cells = [f"{low:.3f}–{high:.3f}" if (low, high) else "–" for low, high in ends]
+    table.add_row("  95 % interval", f"{uncertainty['groups']} groups", *cells, style="dim")
+    for name, label in FLOORS.items():
+        if name in metrics.get("floors", {}):
+            table.add_row(f"floor: {label}", *_row(metrics["floors"][name]))
+    console.print(table)
+    console.print(f"Overall scores are macro means; the interval resamples: {uncertainty['unit']}.")
+    if uncertainty["warning"]:
+        console.print(f"Careful: {uncertainty['warning']}.", style="yellow")
+    if metrics["by_image"]:
+        console.print(
+            "Careful: this protocol splits by image; cells of one patient stand on both sides.",
+            style="yellow",
+        )
+    if not metrics["pretrained"]:
+        console.print("Careful: the backbone has random weights.", style="yellow")
+    if len(excluded):
+        console.print(f"{len(excluded)} images were left out: {folder / 'excluded.csv'}")
+    console.print(f"Everything is in {folder}", soft_wrap=True)
+
+
+def _row(found: dict[str, Any]) -> list[str]:
+    values = [found[name] for name in COLUMNS]
+    return [str(found["cells"]), *("–" if v is None else f"{v:.3f}" for v in values)]

@@ -1,0 +1,42 @@
+"""Values that the configs ask for by name: ${project_root:}, ${run_dir:...}, ${wandb_offline:}."""
+
+import netrc
+import os
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from oadls.cache import cache_folder
+
+
+def project_root() -> str:
+    """Folder that holds conf, oadls and outputs, wherever the command is typed."""
+    return str(Path(__file__).resolve().parent.parent)
+
+
+def run_dir(name: str, ckpt_path: str | None) -> str:
+    """A new folder for a new run; the folder of the killed run for one that is resumed."""
+    if ckpt_path:
+        path = Path(ckpt_path).absolute()
+        return str(path.parent.parent if path.suffix == ".ckpt" else path)
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return str(Path(project_root(), "outputs", name, now))
+
+
+def wandb_offline() -> bool:
+    """W&B talks to its server only where there is a key."""
+    if os.environ.get("WANDB_API_KEY"):
+        return False
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return True
+
+
+def register_resolvers() -> None:
+    """Make the values known to OmegaConf; done when oadls is imported."""
+    OmegaConf.register_new_resolver("project_root", project_root, replace=True)
+    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("wandb_offline", wandb_offline, replace=True)
+    OmegaConf.register_new_resolver("cache_folder", lambda: str(cache_folder()), replace=True)

@@ -1,0 +1,30 @@
+"""python -m oadls.train +experiment=NAME: cells -> prepare -> fit -> test -> outputs/NAME/RUN."""
+
+import hydra
+from omegaconf import DictConfig
+
+from oadls.experiment import Experiment
+from oadls.report.results import report_run
+from oadls.training import open_run, train_folds
+
+
+def train(cfg: DictConfig) -> float:
+    """Train every fold of an experiment and write its scores.
+
+    returns the mean validation fitness of the folds, by which a sweep ranks
+    """
+    folder = open_run(cfg)
+    experiment = Experiment.open(cfg)
+    splits = experiment.splits()
+    folds = train_folds(experiment, splits, folder)
+    report_run(experiment, folds, folder, splits[0])
+    return sum(fold.fitness for fold in folds) / len(folds)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+def main(cfg: DictConfig) -> float:
+    return train(cfg)
+
+
+if __name__ == "__main__":
+    main()

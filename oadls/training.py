@@ -1,0 +1,252 @@
+"""Fit every fold, keep the checkpoint with the best validation fitness, predict with it once."""
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from oadls.data.dataset import CellData
+from oadls.data.split import Split
+from oadls.errors import UserError
+from oadls.experiment import Experiment, build, plain
+from oadls.model.classifier import Classifier, pool_views
+from oadls.model.network import Network
+from oadls.settings import run_dir
+
+RESUMABLE = ("ckpt_path", "trainer", "logger", "floors")  # settings that may change on resuming
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What one fold left behind.
+
+    predictions : row (of the table), side, label (index), probability_0 ... of every cell in it
+    history : one row an epoch
+    fitness : best validation fitness
+    """
+
+    number: int
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    fitness: float
+
+
+def open_run(cfg: Any) -> Path:
+    """The run's folder with its composed config; a resumed run must have the same config."""
+    started_by_hydra = HydraConfig.initialized()
+    folder = Path(
+        HydraConfig.get().runtime.output_dir
+        if started_by_hydra
+        else run_dir(cfg.name, cfg.ckpt_path)
+    )
+    file = folder / "config.yaml"
+    if cfg.ckpt_path and not file.is_file():
+        raise UserError(f"ckpt_path: no run to resume at {folder} (it has no config.yaml)")
+    wanted = plain(cfg)
+    if file.is_file():
+        before = OmegaConf.to_container(OmegaConf.load(file))
+        changed = [
+            key
+            for key in wanted
+            if key not in RESUMABLE and wanted[key] != before.get(key)  # type: ignore[union-attr]
+        ]
+        if changed:
+            raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    OmegaConf.save(OmegaConf.create(wanted), file)
+    return folder
+
+
+def train_folds(experiment: Experiment, splits: list[Split], folder: Path) -> list[Fold]:
+    """Every fold in turn; one that is finished already is read back."""
+    quiet()
+    folds = []
+    for number, split in enumerate(splits):
+        done = _read_fold(folder, number)
+        if done is None:
+            log.info("fold %d of %d", number + 1, len(splits))
+            done = fit_fold(experiment, split, number, folder)
+            _write_fold(folder, done)
+        folds.append(done)
+    return folds
+
+
+def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) -> Fold:
+    """Fit on the training side, choose the checkpoint on the validation side, predict all sides."""
+    cfg = experiment.config
+    network = experiment.network(seed=cfg.seed)
+    data = experiment.data(experiment.sides(split), network.backbone)
+    card = {
+        "config": plain(cfg),
+        "classes": experiment.classes,
+        "fold": number,
+        "by_image": split.by_image,
+        "seen": seen_cells(experiment.table, data),
+    }
+    model = make_classifier(experiment, network, card)
+    history, keep = History(), _checkpoints(folder, number)
+    logger = _logger(cfg, folder, number)
+    trainer: pl.Trainer = build(cfg.trainer)(
+        max_epochs=cfg.training.epochs,
+        logger=logger,
+        callbacks=[
+            RichProgressBar(leave=False),
+            history,
+            EarlyStopping("val/fitness", mode="max", patience=cfg.training.patience),
+            keep,
+        ],
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        enable_model_summary=False,
+        deterministic="warn",
+    )
+    failed = 1
+    try:
+        last = folder / "checkpoints" / f"fold_{number}-last.ckpt"
+        trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        predictions = predict_sides(trainer, model, data, keep.best_model_path)
+        failed = 0
+    finally:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            wandb.finish(exit_code=failed)
+    assert keep.best_model_score is not None
+    return Fold(number, predictions, history.table(), keep.best_model_score.item())
+
+
+def make_classifier(experiment: Experiment, network: Network, card: dict[str, Any]) -> Classifier:
+    """The LightningModule of a config."""
+    training = experiment.config.training
+    return Classifier(
+        network,
+        optimizer=build(experiment.config.optimizer),
+        backbone_lr_factor=training.backbone_lr_factor,
+        class_weights=training.class_weights and list(training.class_weights),
+        label_smoothing=training.label_smoothing,
+        seed=experiment.config.seed,
+        card=card,
+    )
+
+
+def predict_sides(
+    trainer: pl.Trainer, model: Classifier, data: CellData, checkpoint: str
+) -> pd.DataFrame:
+    """Probabilities of every cell of the split by one checkpoint, with the side it is on."""
+    sides = [side for side in ("train", "val", "test") if len(data.rows(side))]
+    parts = []
+    for side in sides:
+        seen = trainer.predict(model, data.loader(side), ckpt_path=checkpoint, weights_only=True)
+        rows, labels, probabilities = pool_views(seen)  # type: ignore[arg-type]
+        part = pd.DataFrame({"row": rows, "side": side, "label": labels})
+        for k in range(probabilities.shape[1]):
+            part[f"probability_{k}"] = probabilities[:, k]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def probabilities_of(predictions: pd.DataFrame) -> np.ndarray:
+    """(N, K) float64 from the columns probability_0 ..."""
+    return predictions.filter(regex=r"^probability_\d+$").to_numpy()
+
+
+class History(Callback):
+    """One row of metrics an epoch; kept in the checkpoint, so that a resumed run has them all."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.rows.append({"epoch": trainer.current_epoch, **metrics})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def table(self) -> pd.DataFrame:
+        """epoch, train/loss, train/accuracy, val/..."""
+        return pd.DataFrame(self.rows)
+
+
+def quiet() -> None:
+    """Keep the terminal for what a user can act on."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
+    for text in ("does not have many workers", "number of training batches", "directory .* exists"):
+        warnings.filterwarnings("ignore", f".*{text}.*")
+
+
+def _checkpoints(folder: Path, number: int) -> ModelCheckpoint:
+    keep = ModelCheckpoint(
+        folder / "checkpoints",
+        filename=f"fold_{number}",
+        monitor="val/fitness",
+        mode="max",
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )
+    keep.CHECKPOINT_NAME_LAST = f"fold_{number}-last"
+    return keep
+
+
+def _logger(cfg: Any, folder: Path, number: int) -> Logger:
+    bound: partial[Logger] = build(cfg.logger)
+    if bound.func is WandbLogger:
+        return bound(
+            save_dir=folder,
+            group=f"{cfg.name}/{folder.name}",
+            name=f"fold_{number}",
+            config=plain(cfg),
+        )
+    return bound(save_dir=folder, version=f"fold_{number}")
+
+
+def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
+    """Short content hashes and patients by which evaluation knows what a checkpoint has seen."""
+    seen = table.iloc[np.concatenate([data.rows("train"), data.rows("val")])]
+    known = seen.dropna(subset=["patient"])
+    return {
+        "images": sorted({key[:16] for key in seen["pixels_sha256"]}),
+        "patients": sorted(set(known["source"] + ":" + known["patient"])),
+    }
+
+
+def _write_fold(folder: Path, fold: Fold) -> None:
+    place = folder / "folds"
+    place.mkdir(exist_ok=True)
+    fold.predictions.to_csv(place / f"{fold.number}-predictions.csv", index=False)
+    fold.history.to_csv(place / f"{fold.number}-history.csv", index=False)
+    draft = place / f".{fold.number}.json"
+    draft.write_text(json.dumps({"fitness": fold.fitness}))
+    draft.rename(place / f"{fold.number}.json")  # the sign that the fold is whole
+
+
+def _read_fold(folder: Path, number: int) -> Fold | None:
+    place = folder / "folds"
+    if not (place / f"{number}.json").is_file():
+        return None
+    return Fold(
+        number,
+        pd.read_csv(place / f"{number}-predictions.csv", float_precision="round_trip"),
+        pd.read_csv(place / f"{number}-history.csv", float_precision="round_trip"),
+        json.loads((place / f"{number}.json").read_text())["fitness"],
+    )
