@@ -11,6 +11,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from oadls.errors import tell_user
+
 from oadls.evaluation import load_cards, predict_again, predict_new
 from oadls.report.results import report_run
 
@@ -23,7 +25,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return report_run(experiment, folds, folder, protocol)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
+@hydra.main(config_path="../conf", config_name="evaluate")
+@tell_user
 def main(cfg: DictConfig) -> None:
     evaluate(cfg, Path(HydraConfig.get().runtime.output_dir))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,25 @@ from oadls.model.backbone import Backbone
 from oadls.model.network import Network
 from oadls.pipeline import PreparedCells
 
+# a checkpoint carries its config: it must not be able to name any other code
+TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*")
+
 
 def build(config: DictConfig, **more: Any) -> Any:
-    """Instantiate a config node with plain lists and dicts inside."""
-    return instantiate(config, _convert_="all", **more)
+    """Instantiate a config node with plain lists and dicts inside.
+
+    A `_partial_` becomes a plain functools.partial: Hydra's own cannot be sent to a worker process.
+    """
+    return _plain_partial(
+        instantiate(config, _convert_="all", _execution_whitelist_=TRUSTED, **more)
+    )
+
+
+def _plain_partial(value: Any) -> Any:
+    if not isinstance(value, partial):
+        return value
+    bound = {name: _plain_partial(setting) for name, setting in value.keywords.items()}
+    return partial(value.func, *value.args, **bound)
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class Experiment:
     def open(cls, config: DictConfig) -> "Experiment":
         """Collect the cells and run the pipeline on those that the cache does not hold."""
         cells = collect(build(config.data.source), max_bad=config.data.max_bad)
-        prepared = PreparedCells(build(config.pipeline))
+        prepared = PreparedCells(build(config.pipeline)())
         prepared.fill(cells.table)
         return cls(config, Cells(prepared.measured(cells.table), cells.excluded), prepared)
 

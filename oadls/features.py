@@ -51,7 +51,7 @@ class FeatureMaps:
         self.views, self.backbone = views, backbone
         recipe = {
             "views": views.recipe,
-            "trunk": backbone.trunk_recipe,
+            "trunk": _describe_trunk(backbone),
             "code": code_hash("oadls.model.backbone"),
             "libraries": library_versions(("torch", "timm")),
         }
@@ -88,3 +88,15 @@ class FeatureMaps:
 
 def _name(cell: Cell) -> str:
     return f"{cell[0]} {cell[1]}"
+
+
+def _describe_trunk(backbone: Backbone) -> dict[str, Any]:
+    return {
+        "name": backbone.name,
+        "weights": backbone.weights_sha256,
+        "size": backbone.size,
+        "mean": backbone.mean.flatten().tolist(),
+        "std": backbone.std.flatten().tolist(),
+        "taps": backbone.taps,
+        "cut": backbone.cut,
+    }

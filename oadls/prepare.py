@@ -14,6 +14,7 @@ from rich.table import Table
 from oadls.data.collect import collect
 from oadls.data.read import read_image
 from oadls.data.table import Cells
+from oadls.errors import tell_user
 from oadls.experiment import build
 from oadls.parallel import parallel_map
 from oadls.pipeline import Pipeline, PreparedCells
@@ -29,7 +30,7 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     """
     console = Console()
     cells = collect(build(cfg.data.source), max_bad=cfg.data.max_bad)
-    prepared = PreparedCells(build(cfg.pipeline))
+    prepared = PreparedCells(build(cfg.pipeline)())
     start = time.perf_counter()
     new = prepared.fill(cells.table)
     seconds = time.perf_counter() - start
@@ -116,7 +117,8 @@ def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells
         console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
+@hydra.main(config_path="../conf", config_name="prepare")
+@tell_user
 def main(cfg: DictConfig) -> None:
     prepare(cfg)
 

@@ -36,7 +36,7 @@ def wandb_offline() -> bool:
 
 def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
-    OmegaConf.register_new_resolver("project_root", project_root, replace=True)
-    OmegaConf.register_new_resolver("run_dir", run_dir, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("wandb_offline", wandb_offline, replace=True)
-    OmegaConf.register_new_resolver("cache_folder", lambda: str(cache_folder()), replace=True)
+    OmegaConf.register_resolver("project_root", project_root, replace=True)
+    OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
+    OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+    OmegaConf.register_resolver("cache_folder", lambda: str(cache_folder()), replace=True)

@@ -3,6 +3,8 @@
 import hydra
 from omegaconf import DictConfig
 
+from oadls.errors import tell_user
+
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
 from oadls.training import open_run, train_folds
@@ -21,7 +23,8 @@ def train(cfg: DictConfig) -> float:
     return sum(fold.fitness for fold in folds) / len(folds)
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+@hydra.main(config_path="../conf", config_name="train")
+@tell_user
 def main(cfg: DictConfig) -> float:
     return train(cfg)
 

@@ -1,5 +1,6 @@
 """A source's list of files -> the checked table of cells that everything else works on."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict
@@ -32,8 +33,19 @@ def collect(source: Callable[[], Cells], *, max_bad: float) -> Cells:
     known = pd.DataFrame([facts[path] for path in cells.table["path"]], columns=list(FACTS))
     table = cells.table.drop(columns=list(FACTS), errors="ignore").reset_index(drop=True)
     table = pd.concat([table, known], axis=1)
-    table, _ = group_duplicates(table)
-    return validate(Cells(table, cells.excluded))
+    return validate(Cells(join_duplicates(table), cells.excluded))
+
+
+def join_duplicates(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its groups; found once for each set of images, then read from the cache."""
+    columns = table[["name", "patient", "pixels_sha256", "phash"]].sort_values("name")
+    key = hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
+    recipe = {"code": code_hash("oadls.data.duplicates"), "libraries": library_versions()}
+    cache = Cache("groups", recipe)
+    if key not in cache:
+        groups = group_duplicates(table)[0].set_index("name")["group"].to_dict()
+        cache.write({key: {"groups": _encode(groups)}})
+    return table.assign(group=table["name"].map(_decode(cache.read(key)["groups"])))
 
 
 def inspect_all(paths: list[str]) -> tuple[dict[str, dict], dict[str, str]]:
@@ -47,9 +59,9 @@ def inspect_all(paths: list[str]) -> tuple[dict[str, dict], dict[str, str]]:
     for path, fact in zip(
         unseen, parallel_map(_inspect, unseen, title="Reading images"), strict=True
     ):
-        found[keys[path]] = {"facts": np.frombuffer(json.dumps(fact).encode(), dtype=np.uint8)}
+        found[keys[path]] = {"facts": _encode(fact)}
     cache.write(found)
-    facts = {path: json.loads(cache.read(key)["facts"].tobytes()) for path, key in keys.items()}
+    facts = {path: _decode(cache.read(key)["facts"]) for path, key in keys.items()}
     good = {path: fact for path, fact in facts.items() if "error" not in fact}
     return good, {path: fact["error"] for path, fact in facts.items() if "error" in fact}
 
@@ -69,3 +81,10 @@ def _inspect(path: str) -> dict:
     except BadImage as error:
         return {"error": str(error)}
 
+
+def _encode(value: dict) -> np.ndarray:
+    return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
+
+
+def _decode(array: np.ndarray) -> dict:
+    return json.loads(array.tobytes())

@@ -65,7 +65,8 @@ def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         except BadImage:
             raise
         except Image.DecompressionBombError as error:
-            raise BadImage(f"{path}: at most {max_pixels:,} pixels, got more: {error}") from error
+            limit = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))  # Pillow's own
+            raise BadImage(f"{path}: at most {limit:,} pixels, got more ({error})") from error
         except Image.UnidentifiedImageError as error:
             raise BadImage(f"{path}: must be one of {', '.join(FORMATS)}, it is not") from error
         except Exception as error:  # decoders raise whatever their parser runs into

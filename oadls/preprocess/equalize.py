@@ -163,16 +163,16 @@ def segment_ranges(
 
 
 def match_mean(table: np.ndarray, histogram: np.ndarray) -> np.ndarray:
-    """Scale the table so that the mean level stays; levels that would pass 255 stop there."""
+    """Scale the table toward black or toward white, so that the mean level stays.
+
+    Nothing is clipped; a plain factor above 1 would push the bright levels past 255.
+    """
     total = histogram.sum()
     wanted = (np.arange(LEVELS) * histogram).sum() / total
-    scaled = table
-    for _ in range(20):  # clipping takes a little each time: ask again for what is missing
-        reached = (scaled * histogram).sum() / total
-        if abs(reached - wanted) < 1e-3:
-            break
-        scaled = np.minimum(scaled * (wanted / reached), 255)
-    return scaled
+    reached = (table * histogram).sum() / total
+    if reached > wanted:
+        return table * (wanted / reached)
+    return 255 - (255 - table) * ((255 - wanted) / (255 - reached))
 
 
 def brightness(image: np.ndarray) -> np.ndarray:

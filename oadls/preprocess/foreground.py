@@ -33,3 +33,9 @@ def find_foreground(image: np.ndarray) -> np.ndarray:
     if np.count_nonzero(surround) < LEAST_SHARE * black.size:
         return np.ones(black.shape, dtype=bool)
     return ~surround
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
+    """The smallest box of rows and columns that holds an (H, W) bool mask, which is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

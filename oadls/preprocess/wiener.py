@@ -8,6 +8,7 @@ from scipy import fft, ndimage
 
 from oadls.errors import UserError
 from oadls.preprocess.checks import check_foreground, check_image
+from oadls.preprocess.foreground import bounding_box
 
 MODES = ("spectral", "constant_nsr", "local")
 PAD = 16  # px mirrored on every side, at least, so that opposite edges do not ring into each other
@@ -48,31 +49,52 @@ def wiener(
         check_foreground(foreground, image, step="wiener")
     _check_settings(mode=mode, noise=noise, psf_sigma=psf_sigma, nsr=nsr, window=window)
 
-    padded, mean = _centre(image, foreground)  # (3, H + 32 or more, W + 32 or more), (3, 1, 1)
-    picture = np.s_[:, PAD : PAD + image.shape[0], PAD : PAD + image.shape[1]]
-    variance = estimate_noise(padded[picture]) if noise is None else np.full(3, noise)  # (3,)
-    if mode == "local":
-        clean = adaptive(padded, variance, window=window)
-    else:
-        spectrum = fft.rfft2(padded)
-        transfer = gaussian_transfer(padded.shape[1:], sigma=psf_sigma)
-        if mode == "constant_nsr":
-            ratio = _mean_nsr(padded, variance) if nsr is None else np.full(3, nsr)
-            gain = constant_gain(transfer, ratio)
+    result = image.astype(np.float32)  # a copy
+    if foreground is None:
+        foreground = np.ones(image.shape[:2], dtype=bool)
+    if foreground.any():
+        box = bounding_box(foreground)
+        padded, mean, inside = _centre(image[box], foreground[box])  # (3, h + 32, w + 32), …
+        height, width = foreground[box].shape
+        picture = np.s_[:, PAD : PAD + height, PAD : PAD + width]
+        variance = estimate_noise(padded[picture]) if noise is None else np.full(3, noise)
+        if mode == "local":
+            clean = adaptive(padded, variance, window=window)
         else:
-            if psf_sigma:  # without it, noise 0 would divide by a transfer function that is 0
-                variance = np.maximum(variance, QUANTIZATION)
-            power = np.square(spectrum.real) + np.square(spectrum.imag)
-            power /= padded[0].size  # white noise of variance v has the power v everywhere
-            gain = spectral_gain(power, transfer, variance, columns=padded.shape[2])
-        spectrum *= gain
-        clean = fft.irfft2(spectrum, s=padded.shape[1:], overwrite_x=True)
-
-    clean = np.clip(clean[picture] + mean, 0.0, 1.0)  # (3, H, W)
-    result = np.ascontiguousarray(np.moveaxis(clean, 0, 2), dtype=np.float32)
-    if foreground is not None:
-        np.copyto(result, image, where=~foreground[:, :, None], casting="same_kind")
+            clean = _filter(padded, inside, variance, mode=mode, psf_sigma=psf_sigma, nsr=nsr)
+        clean = np.clip(clean[picture] + mean, 0.0, 1.0)  # (3, h, w)
+        np.copyto(result[box], np.moveaxis(clean, 0, 2), where=foreground[box][:, :, None])
     return result
+
+
+def _filter(
+    padded: np.ndarray,
+    inside: np.ndarray,
+    variance: np.ndarray,
+    *,
+    mode: str,
+    psf_sigma: float,
+    nsr: float | None,
+) -> np.ndarray:
+    """Equation 3 on (3, H, W) zero-mean planes that are 0 where (H, W) `inside` is False."""
+    shape = padded.shape[1:]
+    pixels = np.count_nonzero(inside)
+    spectrum = fft.rfft2(padded)  # (3, H, W//2 + 1)
+    transfer = gaussian_transfer(shape, sigma=psf_sigma)
+    if mode == "constant_nsr":
+        power = np.square(padded).sum(axis=(1, 2), dtype=np.float64) / pixels  # (3,)
+        gain = constant_gain(
+            transfer, _mean_nsr(power, variance) if nsr is None else np.full(3, nsr)
+        )
+    else:
+        if psf_sigma:  # without it, noise 0 would divide by a transfer function that is 0
+            variance = np.maximum(variance, QUANTIZATION)
+        # Only the picture holds noise: with |X|² over its pixels, not over those of the filled
+        # surround too, white noise of variance v has the power v at every frequency.
+        power = (np.square(spectrum.real) + np.square(spectrum.imag)) / np.float32(pixels)
+        gain = spectral_gain(power, transfer, variance, columns=shape[1])
+    spectrum *= gain
+    return fft.irfft2(spectrum, s=shape, overwrite_x=True)
 
 
 def estimate_noise(planes: np.ndarray) -> np.ndarray:
@@ -168,33 +190,28 @@ def adaptive(planes: np.ndarray, noise: np.ndarray, *, window: int) -> np.ndarra
     return mean + gain * (planes - mean)
 
 
-def _centre(image: np.ndarray, foreground: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror the borders and subtract each channel's mean over the picture.
+def _centre(image: np.ndarray, foreground: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mirror the borders, subtract each channel's mean over the picture, put 0 elsewhere.
 
     The far borders are mirrored on to the next length that the FFT likes: 450 + 32 = 2 · 241 px
     would take seven times as long as 486.
-    returns (3, H + 32, W + 32) float32 or a little larger, zero in the surround; (3, 1, 1) means
+    returns (3, H + 32, W + 32) float32 or a little larger; (3, 1, 1) means; the mirrored foreground
     """
     margin = [(PAD, fft.next_fast_len(n + 2 * PAD, real=True) - n - PAD) for n in image.shape[:2]]
     planes = np.moveaxis(image, 2, 0).astype(np.float32, copy=False)
     padded = np.pad(planes, ((0, 0), *margin), mode="reflect")
-    if foreground is None or foreground.all():
-        mean = padded.mean(axis=(1, 2), dtype=np.float64)
-        inside = None
-    else:
-        inside = np.pad(foreground, margin, mode="reflect")
-        mean = (padded * inside).sum(axis=(1, 2), dtype=np.float64) / max(inside.sum(), 1)
-    mean = mean.astype(np.float32)[:, None, None]
+    inside = np.pad(foreground, margin, mode="reflect")
+    total = np.asarray(padded.sum(axis=(1, 2), dtype=np.float64, where=inside))  # (3,)
+    mean = (total / np.count_nonzero(inside)).astype(np.float32)[:, None, None]
     padded -= mean
-    if inside is not None:
+    if not inside.all():
         padded *= inside
-    return padded, mean
+    return padded, mean, inside
 
 
-def _mean_nsr(planes: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Noise over the variance of the signal, (C,); 0 for a flat channel without noise."""
-    variance = planes.var(axis=(1, 2), dtype=np.float64)
-    signal = np.maximum(variance - noise, FLOOR * noise)
+def _mean_nsr(power: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Noise over the power of the signal, (C,) each; 0 for a flat channel without noise."""
+    signal = np.maximum(power - noise, FLOOR * noise)
     return np.divide(noise, signal, out=np.zeros_like(signal), where=signal > 0)
 
 

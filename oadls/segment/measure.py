@@ -4,6 +4,8 @@ import numpy as np
 from scipy.spatial import ConvexHull
 from skimage.measure import regionprops
 
+from oadls.preprocess.foreground import bounding_box
+
 CYTOPLASM, NUCLEUS = 128, 255  # of the mask code; 0 is background
 SHAPES = ("perimeter", "solidity", "eccentricity")
 
@@ -25,9 +27,8 @@ def measure(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """
     _check(image, mask)
     cell = mask > 0
-    rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
-    if rows.size:  # the work is in proportion to the cell, not to the image
-        box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if cell.any():  # the work is in proportion to the cell, not to the image
+        box = bounding_box(cell)
         image, mask, cell = image[box], mask[box], cell[box]
     nucleus = mask == NUCLEUS
     parts = {"cell": cell, "nucleus": nucleus, "cytoplasm": cell & ~nucleus}
@@ -93,9 +94,9 @@ def mean_colour(image: np.ndarray, part: np.ndarray) -> list[float]:
     count = int(np.count_nonzero(part))
     if count == 0:
         return [float("nan")] * 3
-    weights = part.ravel().astype(np.float32)
-    sums = weights @ image.reshape(-1, 3).astype(np.float32)  # (3,)
-    return [float(total) / float(count) for total in sums]
+    weights = part[:, None, :].astype(np.float32)  # (H, 1, W)
+    rows = weights @ image.astype(np.float32)  # (H, 1, 3); whole numbers that float32 holds exactly
+    return [float(total) / count for total in rows.sum(axis=(0, 1), dtype=np.float64)]
 
 
 def _check(image: np.ndarray, mask: np.ndarray) -> None:

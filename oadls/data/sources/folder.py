@@ -93,10 +93,13 @@ def _read_table(path: Path) -> list[Row]:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pd.read_parquet(path)
         else:  # as text: a patient 007 keeps its zeros; "NA" may be a class
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, sep=None, engine="python")
+            mark = _delimiter(path)
+            frame = pd.read_csv(
+                path, dtype=str, keep_default_na=False, sep=mark, encoding="utf-8-sig"
+            )
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise UserError(f"folder: {path} is not a readable table: {error}") from error
-    frame = frame.rename(columns=lambda column: str(column).strip().removeprefix("\ufeff"))
+    frame = frame.rename(columns=lambda column: str(column).strip())
     if missing := [c for c in REQUIRED if c not in frame.columns]:
         came = ", ".join(map(str, frame.columns))
         raise UserError(
@@ -111,6 +114,13 @@ def _read_table(path: Path) -> list[Row]:
     if empty := [number for number, row in enumerate(rows, start=1) if row["path"] is None]:
         raise UserError(f"folder: every row of {path} has a path, row {empty[0]} has none")
     return rows
+
+
+def _delimiter(path: Path) -> str:
+    """Of the marks that spreadsheets write, the one that stands most often in the header."""
+    with path.open(encoding="utf-8-sig") as file:
+        header = file.readline()
+    return max(",;\t", key=header.count)
 
 
 def _text(value: object) -> str | None:

@@ -66,7 +66,7 @@ def chromatin(
     openness = degree(traits["openness"])
     clumps = np.tanh(1.6 * texture(size, scale_um=rng.uniform(0.42, 0.6), rng=rng))
     fine = texture(size, scale_um=0.17, rng=rng)
-    clumping, grain = 0.02 + 0.25 * (1 - openness), 0.06 + 0.05 * openness
+    clumping, grain = 0.02 + 0.25 * (1 - openness), 0.08 + 0.05 * openness
     dense = 1.06 - 0.10 * openness + clumping * clumps + grain * fine
     dense *= 1 + 0.10 * np.exp(-((body.nucleus / 0.45) ** 2))  # chromatin lines the envelope
     contrast = 0.68 * degree(traits["nucleoli"]) ** 1.5
@@ -86,7 +86,7 @@ def cytoplasm(
     """Amount of basophilic stain per pixel of the cell (H, W) float32, about 1."""
     basophilia = degree(traits["basophilia"])
     depth = (0.55 + 0.9 * basophilia) * math.exp(rng.normal(0, 0.12))
-    dense = depth * (1 + 0.13 * texture(size, scale_um=0.30, rng=rng))
+    dense = depth * (1 + 0.17 * texture(size, scale_um=0.26, rng=rng))
     dense *= 1 + 0.45 * np.exp(-((body.cell / 0.55) ** 2))  # deeper towards the membrane
     dense *= 1 - 0.30 * np.exp(-(((body.nucleus - 0.3) / 0.5) ** 2))  # pale around the nucleus
     rows, columns = field_grid(size)

@@ -81,9 +81,9 @@ def draw_stain(rng: np.random.Generator) -> Stain:
         return np.asarray(tint * depth * np.exp(common + rng.normal(0, spread)))
 
     return Stain(
-        chromatin=dye(CHROMATIN, 1.42, 0.17),
+        chromatin=dye(CHROMATIN, 1.5, 0.17),
         cytoplasm=dye(CYTOPLASM, 0.33, 0.16),
-        haemoglobin=dye(HAEMOGLOBIN, 0.25, 0.13),
+        haemoglobin=dye(HAEMOGLOBIN, 0.28, 0.13),
         granules=dye(GRANULES, 0.80, 0.20),
     )
 
@@ -91,7 +91,7 @@ def draw_stain(rng: np.random.Generator) -> Stain:
 def draw_optics(rng: np.random.Generator) -> Optics:
     """Lamp, white balance, focus and noise."""
     green = float(np.clip(rng.normal(160, 18), 112, 215))
-    balance = np.array([rng.normal(1.03, 0.03), 1.0, rng.normal(0.92, 0.07)])
+    balance = np.array([rng.normal(1.03, 0.025), 1.0, rng.normal(0.92, 0.06)])
     angle = rng.uniform(0, 2 * np.pi)
     return Optics(
         white=np.clip(green * balance, 70, 235),
@@ -108,7 +108,7 @@ def draw_smear(rng: np.random.Generator) -> Smear:
     return Smear(
         red_per_um2=float(rng.uniform(0.009, 0.016)),
         red_radius_um=float(np.clip(rng.normal(3.9, 0.35), 3.1, 4.8)),
-        pallor=float(rng.beta(1.4, 2.0)),
+        pallor=float(rng.beta(1.5, 1.9)),
         packing=float(rng.uniform(0.70, 1.0)),
         platelets=float(rng.uniform(0.1, 1.2)),
         debris=float(rng.uniform(0, 0.012)),

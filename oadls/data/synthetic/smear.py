@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from scipy.spatial.distance import pdist, squareform
 
 from oadls.data.synthetic.geometry import FIELD_UM, field_grid, soft_step, texture
 from oadls.data.synthetic.patient import Patient, Smear
@@ -41,9 +42,9 @@ def warped_grid(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
         bend = np.zeros((size, size), np.complex64)
         for _ in range(3):
             angle, phase = rng.uniform(0, 2 * np.pi, 2)
-            wave = 2j * np.pi / rng.uniform(5, 11) * np.array([np.cos(angle), np.sin(angle)])
+            wave = 2j * np.pi / rng.uniform(6, 13) * np.array([np.cos(angle), np.sin(angle)])
             bend += np.exp(wave[0] * rows + 1j * phase) * np.exp(wave[1] * columns)
-        bent.append(axis + np.float32(0.22) * bend.imag)
+        bent.append(axis + np.float32(0.17) * bend.imag)
     return bent[0], bent[1]
 
 
@@ -55,11 +56,13 @@ def scatter_red_cells(smear: Smear, rng: np.random.Generator) -> np.ndarray:
     reach = FIELD_UM / 2 + MARGIN_UM
     least = 2 * smear.red_radius_um * smear.packing
     tries = rng.poisson(smear.red_per_um2 * (2 * reach) ** 2 * rng.uniform(1.0, 2.2))
-    kept: list[np.ndarray] = []
-    for centre in rng.uniform(-reach, reach, (tries, 2)):
-        if all(np.hypot(*(centre - other)) > least for other in kept):
-            kept.append(centre)
-    return np.array(kept).reshape(-1, 2)
+    centres = rng.uniform(-reach, reach, (tries, 2))
+    close = squareform(pdist(centres)) < least if tries > 1 else np.zeros((tries, tries), bool)
+    kept: list[int] = []
+    for candidate in range(tries):  # first come, first served
+        if not close[candidate, kept].any():
+            kept.append(candidate)
+    return centres[kept]
 
 
 def add_red_cell(
@@ -78,12 +81,14 @@ def add_red_cell(
     pallor = min(max(smear.pallor + rng.normal(0, 0.12), 0.0), 0.85)
     offset = rng.normal(0, 0.08, 2).tolist()
     window = around(centre, radius * stretch + 1.5, size=len(red))
+    if not red[window].size:
+        return
     dy, dx = y[window] - float(centre[0]), x[window] - float(centre[1])
     u = (math.cos(angle) * dx + math.sin(angle) * dy) / (radius * stretch)
     v = (math.cos(angle) * dy - math.sin(angle) * dx) / (radius / stretch)
     rho = np.sqrt(u * u + v * v)
     outside = (rho - 1) * radius  # um, negative inside
-    hollow = np.exp(-(((u - offset[0]) ** 2 + (v - offset[1]) ** 2) / 0.22))
+    hollow = np.exp(-(((u - offset[0]) ** 2 + (v - offset[1]) ** 2) / 0.25))
     rim = 0.16 * np.exp(-(((outside + 0.3) / 0.28) ** 2))
     body = np.maximum(1.02 - 0.12 * rho**2 - pallor * hollow, 0) + rim
     red[window] += thickness * body * soft_step(outside, RED_EDGE_UM)
@@ -107,7 +112,9 @@ def add_platelet(
 
 def around(centre: np.ndarray, reach: float, *, size: int) -> tuple[slice, slice]:
     """The part of the picture within `reach` um of `centre`; empty slices when it lies outside."""
-    first = np.floor((centre - reach) / FIELD_UM * size + size / 2).astype(int)
-    last = np.ceil((centre + reach) / FIELD_UM * size + size / 2).astype(int)
-    first, last = np.clip(first, 0, size), np.clip(last, 0, size)
-    return slice(first[0], last[0]), slice(first[1], last[1])
+    spans = []
+    for middle in centre.tolist():
+        first = math.floor((middle - reach) / FIELD_UM * size + size / 2)
+        last = math.ceil((middle + reach) / FIELD_UM * size + size / 2)
+        spans.append(slice(min(max(first, 0), size), min(max(last, 0), size)))
+    return spans[0], spans[1]

@@ -1,23 +1,25 @@
 """The drawn data set on disk and its table of cells."""
 
+import functools
 import hashlib
 import json
 import shutil
 import uuid
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from rich.progress import track
 
 from oadls.data.synthetic.biology import LABELS
 from oadls.data.synthetic.patient import draw_patient
 from oadls.data.synthetic.picture import draw_cell
 from oadls.errors import UserError
+from oadls.parallel import parallel_map
 from oadls.recipe import code_hash, library_versions
 
-SLOW = 300  # pictures; fewer are drawn before a progress bar could be read
+SLOW = 200  # pictures; fewer are drawn before a pool of processes has started
 
 
 def load(
@@ -83,11 +85,13 @@ def publish(folder: Path, table: pd.DataFrame, *, size: int, seed: int) -> None:
     """Draw the set beside `folder` and rename it: whoever sees the folder sees all of it."""
     draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     try:
-        cells = list(table[["name", "label"]].itertuples(index=False))
-        for name, label in track(
-            cells, "drawing synthetic cells", transient=True, disable=len(cells) < SLOW
-        ):
-            write_cell(draft, name=name, label=label, size=size, seed=seed)
+        cells = list(zip(table["name"], table["label"], strict=True))
+        draw = functools.partial(write_cell, folder=draft, size=size, seed=seed)
+        if len(cells) < SLOW:
+            for cell in cells:
+                draw(cell)
+        else:
+            deque(parallel_map(draw, cells, title="drawing synthetic cells"), maxlen=0)
         try:
             draft.rename(folder)
         except OSError:  # another process was first; its bytes are the same
@@ -97,8 +101,9 @@ def publish(folder: Path, table: pd.DataFrame, *, size: int, seed: int) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_cell(folder: Path, *, name: str, label: str, size: int, seed: int) -> None:
-    """Draw the cell called `name` and write its picture and its mask as PNG below `folder`."""
+def write_cell(named: tuple[str, str], *, folder: Path, size: int, seed: int) -> None:
+    """Draw the cell of a (name, label); write its picture and its mask as PNG below `folder`."""
+    name, label = named
     patient, cell = (int(number) for number in name.rpartition("/")[2][1:].split("_"))
     image, mask = draw_cell(
         patient=draw_patient(rng=np.random.default_rng([seed, patient])),
