@@ -36,9 +36,7 @@ def test_scores_agree_with_scikit_learn(seed: int, cells: int, number: int) -> N
         reference.f1_score(labels, predicted, average="weighted", zero_division=0)
     )
     assert found["confusion_matrix"] == reference.confusion_matrix(labels, predicted).tolist()
-    one_vs_rest = [
-        reference.roc_auc_score(labels == k, probabilities[:, k]) for k in range(number)
-    ]
+    one_vs_rest = [reference.roc_auc_score(labels == k, probabilities[:, k]) for k in range(number)]
     assert found["auroc"] == pytest.approx(np.mean(one_vs_rest), abs=1e-6)
     for k, name in enumerate(classes):
         rest = reference.recall_score(labels != k, predicted != k, zero_division=0)

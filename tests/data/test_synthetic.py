@@ -218,7 +218,7 @@ def test_a_cell_that_cannot_be_drawn_is_refused(change: dict, rule: str):
 
 
 def test_the_table_is_well_formed_and_its_files_exist(tmp_path: Path):
-    table = synthetic.load(root=tmp_path, **SMALL)
+    table = synthetic.load(root=tmp_path, **SMALL).table
     assert list(table.columns) == (
         ["path", "name", "label", "patient", "group", "source", "part", "mask"]
     )
@@ -241,30 +241,30 @@ def contents(table: pd.DataFrame) -> dict[str, bytes]:
 
 
 def test_more_patients_and_more_cells_leave_the_others_as_they_are(tmp_path: Path):
-    few = contents(synthetic.load(root=tmp_path, patients=2, cells_per_patient=2, size=64))
-    many = contents(synthetic.load(root=tmp_path, patients=3, cells_per_patient=4, size=64))
+    few = contents(synthetic.load(root=tmp_path, patients=2, cells_per_patient=2, size=64).table)
+    many = contents(synthetic.load(root=tmp_path, patients=3, cells_per_patient=4, size=64).table)
     assert few.items() <= many.items()
 
 
 def test_a_large_set_holds_the_same_bytes_as_a_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    small = contents(synthetic.load(root=tmp_path / "one by one", **SMALL))
+    small = contents(synthetic.load(root=tmp_path / "one by one", **SMALL).table)
     monkeypatch.setattr("oadls.data.synthetic.table.SLOW", 0)
-    assert contents(synthetic.load(root=tmp_path / "pool", **SMALL)) == small
+    assert contents(synthetic.load(root=tmp_path / "pool", **SMALL).table) == small
 
 
 def test_another_seed_draws_other_cells_into_another_folder(tmp_path: Path):
-    one = synthetic.load(root=tmp_path, **SMALL, seed=0)
-    two = synthetic.load(root=tmp_path, **SMALL, seed=1)
+    one = synthetic.load(root=tmp_path, **SMALL, seed=0).table
+    two = synthetic.load(root=tmp_path, **SMALL, seed=1).table
     assert not set(one["path"]) & set(two["path"])
     assert all(a != b for a, b in zip(contents(one).values(), contents(two).values(), strict=True))
 
 
 def test_a_set_that_exists_is_not_drawn_again(tmp_path: Path):
-    table = synthetic.load(root=tmp_path, **SMALL)
+    table = synthetic.load(root=tmp_path, **SMALL).table
     before = Path(table["path"][0]).stat().st_mtime_ns
-    pd.testing.assert_frame_equal(synthetic.load(root=tmp_path, **SMALL), table)
+    pd.testing.assert_frame_equal(synthetic.load(root=tmp_path, **SMALL).table, table)
     assert Path(table["path"][0]).stat().st_mtime_ns == before
 
 
@@ -276,12 +276,12 @@ def test_a_set_that_failed_halfway_leaves_nothing_behind(
 
     monkeypatch.setattr(Image.Image, "save", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        synthetic.load(root=tmp_path, **SMALL)
+        synthetic.load(root=tmp_path, **SMALL).table
     assert list(tmp_path.iterdir()) == []
 
 
 def _paths(root: Path) -> list[str]:
-    return list(synthetic.load(root=root, **SMALL)["path"])
+    return list(synthetic.load(root=root, **SMALL).table["path"])
 
 
 def test_two_processes_that_draw_at_once_share_one_whole_folder(tmp_path: Path):

@@ -15,6 +15,7 @@ from PIL import Image
 from oadls.data.synthetic.biology import LABELS
 from oadls.data.synthetic.patient import draw_patient
 from oadls.data.synthetic.picture import draw_cell
+from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
 from oadls.parallel import parallel_map
 from oadls.recipe import code_hash, library_versions
@@ -29,16 +30,15 @@ def load(
     cells_per_patient: int = 30,
     size: int = 160,
     seed: int = 0,
-) -> pd.DataFrame:
-    """The table of drawn cells; draws them below `root` when they are not there yet.
+) -> Cells:
+    """The drawn cells; draws them below `root` when they are not there yet.
 
     root : folder of all drawn sets; each set has its own, named by its settings and this code
     patients : number of patients, every second one with leukemia
     cells_per_patient : pictures of each patient
     size : side of a picture in pixels
     seed : same seed, same bytes; a patient or a cell more leaves the others as they are
-    returns one row per cell: path, name, label ("all" or "normal"), patient, group, source,
-        part, mask
+    returns cells labelled "all" or "normal", with patient and true mask; none is left out
     raises UserError for settings that give no data set
     """
     if patients < 2 or cells_per_patient < 1:
@@ -48,10 +48,11 @@ def load(
         )
     settings = {"patients": patients, "cells": cells_per_patient, "size": size, "seed": seed}
     folder = Path(root).absolute() / f"synthetic-{fingerprint(settings)}"
-    table = list_cells(folder, patients=patients, cells_per_patient=cells_per_patient)
+    rows = list_cells(folder, patients=patients, cells_per_patient=cells_per_patient)
+    cells = make_cells(rows, {}, source="synthetic")
     if not folder.is_dir():
-        publish(folder, table, size=size, seed=seed)
-    return table
+        publish(folder, cells.table, size=size, seed=seed)
+    return cells
 
 
 def fingerprint(settings: dict[str, int]) -> str:
@@ -60,9 +61,9 @@ def fingerprint(settings: dict[str, int]) -> str:
     return hashlib.sha256(json.dumps([settings, code], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def list_cells(folder: Path, *, patients: int, cells_per_patient: int) -> pd.DataFrame:
-    """The table of the set in `folder`, known before anything is drawn."""
-    rows = []
+def list_cells(folder: Path, *, patients: int, cells_per_patient: int) -> list[dict[str, object]]:
+    """The rows of the set in `folder`, known before anything is drawn."""
+    rows: list[dict[str, object]] = []
     for patient in range(patients):
         for cell in range(cells_per_patient):
             name = f"S{patient:02d}/S{patient:02d}_{cell:03d}"
@@ -72,13 +73,10 @@ def list_cells(folder: Path, *, patients: int, cells_per_patient: int) -> pd.Dat
                     "name": name,
                     "label": LABELS[patient % 2],
                     "patient": f"S{patient:02d}",
-                    "group": f"S{patient:02d}",
-                    "source": "synthetic",
-                    "part": "all",
                     "mask": str(folder / "masks" / f"{name}.png"),
                 }
             )
-    return pd.DataFrame(rows)
+    return rows
 
 
 def publish(folder: Path, table: pd.DataFrame, *, size: int, seed: int) -> None:

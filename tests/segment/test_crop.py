@@ -1,0 +1,58 @@
+"""The network sees what `keep` says, at the size that `window` says."""
+
+import numpy as np
+import pytest
+
+from oadls.segment.crop import crop
+
+
+def picture(side: int = 100, radius: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """A red disk on a green ground, off the centre, with its mask."""
+    y, x = np.mgrid[:side, :side]
+    disk = (x - 60) ** 2 + (y - 45) ** 2 <= radius**2
+    image = np.where(disk[..., None], (200, 30, 30), (40, 180, 40)).astype(np.uint8)
+    return image, np.where(disk, 128, 0).astype(np.uint8)
+
+
+def test_only_the_cell_is_kept_and_it_is_central() -> None:
+    shown, codes = crop(*picture(), keep="cell", size=64, window=80)
+    inside = codes > 0
+    assert shown[inside][:, 0].mean() > 190
+    assert shown[:10].max() == 0
+    rows, columns = np.nonzero(inside)
+    assert abs(rows.mean() - 31.5) < 0.6
+    assert abs(columns.mean() - 31.5) < 0.6
+
+
+@pytest.mark.parametrize("radius", [8, 16, 24])
+def test_a_fixed_window_keeps_the_true_size_visible(radius: int) -> None:
+    _, codes = crop(*picture(radius=radius), keep="cell", size=120, window=60)
+    assert (codes > 0).sum() == pytest.approx(np.pi * (2 * radius) ** 2, rel=0.06)
+
+
+@pytest.mark.parametrize("radius", [8, 16, 24])
+def test_without_a_window_every_cell_fills_the_picture(radius: int) -> None:
+    _, codes = crop(*picture(radius=radius), keep="cell", size=110, margin=0.1)
+    assert np.ptp(np.nonzero(codes)[0]) == pytest.approx(100, abs=6)
+
+
+def test_a_cell_larger_than_the_window_is_shrunk_to_fit() -> None:
+    _, codes = crop(*picture(radius=30), keep="cell", size=100, window=20)
+    assert not codes[0].any()
+    assert not codes[:, -1].any()
+    assert np.ptp(np.nonzero(codes)[0]) > 90
+
+
+def test_the_whole_image_is_shown_whole() -> None:
+    image, mask = picture()
+    shown, _ = crop(image, mask, keep="whole", size=100)
+    np.testing.assert_array_equal(shown, image)
+
+
+def test_the_background_hides_the_cell_and_its_outline() -> None:
+    image, mask = picture()
+    shown, _ = crop(image, mask, keep="background", size=100)
+    assert np.ptp(shown.reshape(-1, 3).astype(int), axis=0).max() <= 1
+    filled = np.full_like(mask, 128)
+    blank, _ = crop(image, filled, keep="background", size=100)
+    assert not blank.any()

@@ -1,0 +1,90 @@
+"""Every config composes, every target exists, every bound keyword is one that it takes."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from oadls.experiment import build
+
+CONF = Path(__file__).parent.parent / "conf"
+GROUPS = ("data", "split", "pipeline", "crop", "augment", "optimizer", "trainer", "logger")
+NESTED = ("model/backbone", "model/head")
+EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+FOLDER = "data.root=somewhere"
+
+
+def composed(entry: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose(entry, overrides=list(overrides))
+
+
+def targets(config: Any) -> Iterator[dict[str, Any]]:
+    """Every node with a `_target_`."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield config
+        for value in config.values():
+            yield from targets(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from targets(value)
+
+
+def assert_sound(config: DictConfig) -> None:
+    plain = OmegaConf.to_container(config, resolve=True)
+    nodes = list(targets(plain))
+    assert nodes
+    for node in nodes:
+        target = get_object(node["_target_"])
+        taken = inspect.signature(target).parameters
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+        for name in node:
+            if not name.startswith("_"):
+                assert open_ended or name in taken, f"{node['_target_']} does not take {name}"
+
+
+def choices() -> list[str]:
+    return [
+        f"{group}={file.stem}"
+        for group in (*GROUPS, *NESTED)
+        for file in sorted((CONF / group).glob("*.yaml"))
+    ]
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_group_is_sound(choice: str) -> None:
+    more = [f"+{FOLDER}"] if choice == "data=folder" else []
+    assert_sound(composed("train", choice, *(m.removeprefix("+") for m in more)))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_sound_and_carries_its_name(name: str) -> None:
+    config = composed("train", f"+experiment={name}")
+    assert_sound(config)
+    assert config.name == name
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_a_lab_note(name: str) -> None:
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    assert "# python -m oadls.train" in text
+    assert "took" in text
+
+
+@pytest.mark.parametrize("entry", ["prepare", "evaluate"])
+def test_every_entry_point_composes(entry: str) -> None:
+    more = ["checkpoint=somewhere"] if entry == "evaluate" else []
+    assert_sound(composed(entry, *more))
+
+
+def test_steps_are_built_as_plain_partials() -> None:
+    config = composed("train")
+    for node in (config.pipeline, config.crop, config.augment, config.optimizer, config.split):
+        step = build(node)
+        assert type(step).__module__ == "functools"
