@@ -12,7 +12,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from oadls.errors import tell_user
-
 from oadls.evaluation import load_cards, predict_again, predict_new
 from oadls.report.results import report_run
 

@@ -86,7 +86,7 @@ def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:
 
 def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experiment:
     """The experiment that a checkpoint was trained in, perhaps with other cells."""
-    config = OmegaConf.create(card["config"])
+    config = DictConfig(card["config"])
     if data is not None:
         config.data = OmegaConf.to_container(data, resolve=True)
         config.data.classes = card["classes"]

@@ -109,7 +109,7 @@ class PreparedCells:
         work = functools.partial(_prepare, pipeline=self.pipeline)
         made = parallel_map(work, [todo[key] for key in keys], title="Preparing cells")
         for batch in batches(keys, 32):  # a kill loses at most this many
-            records = {}
+            records: dict[str, dict[str, np.ndarray]] = {}
             for key, prepared in zip(batch, made, strict=False):
                 records |= prepared.to_records(key)
             self._cache.write(records)

@@ -51,8 +51,8 @@ def score_masks(table: pd.DataFrame, prepared: PreparedCells) -> pd.DataFrame:
     if not known.any():
         return table
     scores = {
-        row.Index: score_mask(prepared.picture(row.pixels_sha256)[1], read_mask(Path(row.mask)))
-        for row in table[known].itertuples()
+        row: score_mask(prepared.picture(str(key))[1], read_mask(Path(str(mask))))
+        for row, key, mask in table.loc[known, ["pixels_sha256", "mask"]].itertuples(name=None)
     }
     return table.join(pd.DataFrame.from_dict(scores, orient="index").add_prefix("dice_"))
 

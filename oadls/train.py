@@ -4,7 +4,6 @@ import hydra
 from omegaconf import DictConfig
 
 from oadls.errors import tell_user
-
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
 from oadls.training import open_run, train_folds

@@ -104,7 +104,7 @@ class CellData(pl.LightningDataModule):
         super().__init__()
         self.dataset, self.sides, self.groups = dataset, np.asarray(sides), np.asarray(groups)
         self.views, self.test_views, self.balance, self.seed = views, test_views, balance, seed
-        self.loading = {
+        self.loading: dict[str, Any] = {
             "batch_size": batch_size,
             "num_workers": workers,
             "persistent_workers": workers > 0,

@@ -46,7 +46,7 @@ class Classifier(pl.LightningModule):
         self.seen: list[dict[str, Tensor]] = []
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, K) from what the frozen trunk returned (the images where nothing is frozen)."""
+        """Logits (B, K) from what the frozen trunk returned: its maps, or images if none is."""
         return self.network.classify(inputs)
 
     def on_train_epoch_start(self) -> None:
@@ -103,7 +103,7 @@ class Classifier(pl.LightningModule):
 def pool_views(
     seen: Sequence[dict[str, Tensor]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean probability over the views of each cell: rows (N,), labels (N,), probabilities (N, K)."""
+    """Mean over the views of each cell: rows (N,), labels (N,), probabilities (N, K)."""
     row = torch.cat([batch["row"] for batch in seen]).cpu().numpy()
     label = torch.cat([batch["label"] for batch in seen]).cpu().numpy()
     probability = torch.cat([batch["probability"] for batch in seen]).double().cpu().numpy()

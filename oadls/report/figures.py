@@ -1,6 +1,7 @@
 """Figures that can go into a paper: PNG to look at, PDF to print."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from oadls.pipeline import Stages
 
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -1,4 +1,4 @@
-"""The files of a run: metrics.json, predictions.csv, history.csv, cells.csv, excluded.csv, figures."""
+"""The files of a run: metrics.json, predictions.csv, history.csv, cells.csv, figures, ..."""
 
 import json
 from pathlib import Path
@@ -89,9 +89,9 @@ def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[
     found = scores(labels, probabilities, classes=classes)
     found["uncertainty"] = group_intervals(labels, probabilities, groups, classes=classes)
     if table["patient"].isna().any():
-        found["uncertainty"]["unit"] = "image: patients are not recorded"
+        found["uncertainty"]["unit"] = "image with its duplicates: patients are not recorded"
     else:
-        found["uncertainty"]["unit"] = "patient"
+        found["uncertainty"]["unit"] = "patient with all who share an image"
     return found
 
 

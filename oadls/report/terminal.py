@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
+WIDTH = 108  # of the table where the output is a file or a pipe
 FLOORS = {
     "majority": "majority class",
     "cell_area": "cell area alone",
@@ -18,18 +19,25 @@ FLOORS = {
 def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path) -> None:
     """Scores of every side, the test's interval over patients, and the floors beside them."""
     console = Console()
-    table = Table("", "cells", *COLUMNS, title=f"{metrics['experiment']} · {metrics['protocol']}")
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    table = Table(title=f"{metrics['experiment']} · {metrics['protocol']}")
+    for name in ("", "cells", *COLUMNS):
+        table.add_column(name, no_wrap=True)
     for side in ("train", "val", "test"):
         table.add_row(side, *_row(metrics[side]), style="bold" if side == "test" else None)
     uncertainty = metrics["test"]["uncertainty"]
     ends = [uncertainty["intervals"][name] for name in COLUMNS]
-    cells = [f"{low:.3f}–{high:.3f}" if (low, high) else "–" for low, high in ends]
-    table.add_row("  95 % interval", f"{uncertainty['groups']} groups", *cells, style="dim")
+    cells = [f"{end[0]:.2f}–{end[1]:.2f}" if end else "–" for end in ends]
+    table.add_row("  95 % interval", "", *cells, style="dim")
     for name, label in FLOORS.items():
         if name in metrics.get("floors", {}):
             table.add_row(f"floor: {label}", *_row(metrics["floors"][name]))
     console.print(table)
-    console.print(f"Overall scores are macro means; the interval resamples: {uncertainty['unit']}.")
+    console.print(
+        f"Scores are macro means. The interval resamples {uncertainty['groups']} groups; "
+        f"a group is a {uncertainty['unit']}."
+    )
     if uncertainty["warning"]:
         console.print(f"Careful: {uncertainty['warning']}.", style="yellow")
     if metrics["by_image"]:

@@ -276,7 +276,7 @@ def test_a_set_that_failed_halfway_leaves_nothing_behind(
 
     monkeypatch.setattr(Image.Image, "save", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        synthetic.load(root=tmp_path, **SMALL).table
+        synthetic.load(root=tmp_path, **SMALL)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,68 @@
+"""Binary regions: the few operations that the markers are cut out with.
+
+Every mask is (H, W) bool, every length in pixels. OpenCV does the work: the same results as
+scipy.ndimage and skimage.morphology, in a fraction of the time.
+"""
+
+import cv2
+import numpy as np
+
+from oadls.segment.reconstruction import disk
+
+
+def distance_to(region: np.ndarray) -> np.ndarray:
+    """Distance of every pixel to the region, (H, W) float32 px; very far when it is empty."""
+    if not region.any():
+        return np.full(region.shape, np.float32(1e6))
+    return cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 5)
+
+
+def opened(region: np.ndarray, radius: float) -> np.ndarray:
+    """Opening by a disk: what does not hold the disk is gone."""
+    return cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, disk(radius)).astype(bool)
+
+
+def filled(region: np.ndarray) -> np.ndarray:
+    """The region with its holes: whatever the border of the image cannot reach."""
+    _, areas = cv2.connectedComponents((~region).astype(np.uint8), connectivity=4)
+    border = np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])
+    return region | ~np.isin(areas, border[border > 0])
+
+
+def convex_hull(region: np.ndarray) -> np.ndarray:
+    """The smallest convex region that holds a region of at least one pixel."""
+    corners = cv2.convexHull(np.argwhere(region)[:, ::-1].astype(np.int32))
+    hull = np.zeros(region.shape, np.uint8)
+    return cv2.fillConvexPoly(hull, corners, 1).astype(bool)
+
+
+def equal_radius(region: np.ndarray) -> float:
+    """Radius of the disk of the same area, px."""
+    return float(np.sqrt(np.count_nonzero(region) / np.pi))
+
+
+def components(region: np.ndarray) -> tuple[np.ndarray, int]:
+    """8-connected parts: (H, W) int32 labels from 1, 0 outside, and how many there are."""
+    count, labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=8)
+    return labels, count - 1
+
+
+def most_central(labels: np.ndarray, count: int, *, weigh: np.ndarray) -> int:
+    """The label whose `weigh`ed pixels are many and near the centre of the image.
+
+    labels : (H, W) int32, 1 … count
+    weigh : (H, W) bool, the pixels that count, such as those of nuclei
+    returns the label of the greatest √area · exp(−(3 d / side)²), d from its centroid to the centre
+    """
+    rows, columns = np.nonzero(weigh)
+    owner = labels[rows, columns]
+    area = np.bincount(owner, minlength=count + 1).astype(float)
+    centroid = [
+        np.bincount(owner, weights=axis, minlength=count + 1) / np.maximum(area, 1)
+        for axis in (rows, columns)
+    ]
+    height, width = labels.shape
+    offset = np.hypot(centroid[0] - (height - 1) / 2, centroid[1] - (width - 1) / 2)
+    score = np.sqrt(area) * np.exp(-np.square(3 * offset / min(height, width)))
+    score[0] = -1  # the background is no part
+    return int(score.argmax())

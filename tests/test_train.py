@@ -1,0 +1,172 @@
+"""Train, resume and evaluate end to end on a small drawn set."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, open_dict
+
+from oadls import training
+from oadls.errors import UserError
+from oadls.evaluate import evaluate
+from oadls.evaluation import load_cards
+from oadls.model.classifier import Classifier
+from oadls.train import train
+
+CONF = str(Path(__file__).parent.parent / "conf")
+SMALL = (
+    "data.patients=8",
+    "data.cells_per_patient=5",
+    "data.window=110",
+    "model.backbone.size=160",
+    "training.epochs=3",
+    "training.views=2",
+    "training.batch_size=8",
+    "training.patience=9",
+    "split.val=0.25",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OADLS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def config(entry: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(CONF, version_base=None):
+        return compose(entry, overrides=list(overrides))
+
+
+def run(folder: Path, *overrides: str, resume: bool = False) -> Path:
+    """Train in a folder of our own, as Hydra would have made it."""
+    cfg = config("train", *SMALL, *overrides)
+    with open_dict(cfg):
+        cfg.ckpt_path = str(folder) if resume else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "run_dir", lambda name, ckpt_path: str(folder))
+        train(cfg)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("run"))
+
+
+def test_a_run_leaves_what_it_promises(finished: Path) -> None:
+    metrics = json.loads((finished / "metrics.json").read_text())
+    for side in ("train", "val", "test"):
+        for score in ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc"):
+            assert 0 <= metrics[side][score] <= 1
+            assert set(metrics[side]["per_class"]) == {"normal", "all"}
+        assert np.sum(metrics[side]["confusion_matrix"]) == metrics[side]["cells"]
+    assert set(metrics["floors"]) == {"majority", "cell_area", "linear_probe"}
+    assert "too few patients" in metrics["test"]["uncertainty"]["warning"]
+    for name in ("config.yaml", "cells.csv", "excluded.csv", "history.csv", "floors.csv"):
+        assert (finished / name).is_file()
+    assert (finished / "figures" / "curves.png").is_file()
+    assert len(pd.read_csv(finished / "history.csv")) == 3
+
+
+def test_predictions_agree_with_the_metrics(finished: Path) -> None:
+    predictions = pd.read_csv(finished / "predictions.csv", dtype={"patient": str})
+    metrics = json.loads((finished / "metrics.json").read_text())
+    columns = ["path", "patient", "group", "part", "fold", "label", "predicted"]
+    assert list(predictions) == [*columns, "prob_normal", "prob_all"]
+    right = (predictions["label"] == predictions["predicted"]).mean()
+    assert right == pytest.approx(metrics["test"]["accuracy"])
+    np.testing.assert_allclose(predictions[["prob_normal", "prob_all"]].sum(axis=1), 1)
+
+
+def test_no_patient_is_on_two_sides(finished: Path) -> None:
+    cells = pd.read_csv(finished / "cells.csv")
+    predictions = pd.read_csv(finished / "folds" / "0-predictions.csv")
+    patient = cells["patient"].to_numpy()[predictions["row"]]
+    sides = predictions.groupby(patient)["side"].nunique()
+    assert len(sides) == 8
+    assert (sides == 1).all()
+
+
+def test_the_same_command_gives_the_same_metrics(finished: Path, tmp_path: Path) -> None:
+    again = run(tmp_path)
+    assert (again / "metrics.json").read_text() == (finished / "metrics.json").read_text()
+
+
+def test_a_killed_run_resumes_to_the_result_of_an_unbroken_one(
+    finished: Path, tmp_path: Path
+) -> None:
+    original, steps = Classifier.training_step, []
+
+    def killed(self: Classifier, batch: dict, index: int):
+        steps.append(index)
+        if self.current_epoch == 1 and index == 1:
+            raise KeyboardInterrupt
+        return original(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "training_step", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            run(tmp_path)
+    assert steps
+    assert not (tmp_path / "metrics.json").exists()
+    run(tmp_path, resume=True)
+    for name in ("metrics.json", "history.csv", "predictions.csv"):
+        assert (tmp_path / name).read_text() == (finished / name).read_text()
+
+
+def test_resuming_with_other_settings_is_refused(finished: Path) -> None:
+    with pytest.raises(UserError, match="other settings of \\['seed'\\]"):
+        run(finished, "seed=5", resume=True)
+
+
+def test_a_checkpoint_alone_gives_the_metrics_again(finished: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.ckpt"
+    shutil.copy(finished / "checkpoints" / "fold_0.ckpt", moved)
+    before = json.loads((finished / "metrics.json").read_text())
+    after = evaluate(config("evaluate", f"checkpoint={moved}"), tmp_path / "again")
+    for side in ("train", "val", "test"):
+        assert after[side] == before[side]
+
+
+def test_a_checkpoint_never_tests_patients_that_it_was_trained_on(
+    finished: Path, tmp_path: Path
+) -> None:
+    (card,) = load_cards(str(finished)).values()
+    cfg = config(
+        "evaluate",
+        f"checkpoint={finished}",
+        "data=synthetic",
+        "data.patients=10",
+        "data.cells_per_patient=3",
+    )
+    evaluate(cfg, tmp_path)
+    tested = set(pd.read_csv(tmp_path / "predictions.csv")["patient"])
+    trained = {name.split(":")[1] for name in card["seen"]["patients"]}
+    assert len(trained) == 6
+    assert tested == {f"S{k:02d}" for k in range(10)} - trained
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no checkpoint at"):
+        load_cards(str(tmp_path))
+    (tmp_path / "model.ckpt").write_text("nothing")
+    with pytest.raises(UserError, match=r"model\.ckpt was not written by oadls"):
+        load_cards(str(tmp_path / "model.ckpt"))
+
+
+def test_fine_tuning_is_the_same_path(tmp_path: Path) -> None:
+    folder = run(
+        tmp_path,
+        "model.backbone.train_last=all",
+        "model/head=linear_probe",
+        "model.backbone.size=64",
+        "training.epochs=1",
+        "floors=false",
+    )
+    assert json.loads((folder / "metrics.json").read_text())["test"]["cells"] > 0
