@@ -9,7 +9,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from oadls.errors import tell_user
 from oadls.evaluation import load_cards, predict_again, predict_new
@@ -19,7 +19,7 @@ from oadls.report.results import report_run
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Rebuild the metrics of a run, or measure its networks on other cells."""
     cards = load_cards(cfg.checkpoint)
-    predict = predict_again if cfg.data is None else predict_new
+    predict = predict_again if OmegaConf.select(cfg, "data") is None else predict_new
     experiment, folds, protocol = predict(cards, cfg)
     return report_run(experiment, folds, folder, protocol)
 

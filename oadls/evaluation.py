@@ -1,6 +1,7 @@
 """A checkpoint alone -> its experiment, its network, its predictions."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ def load_cards(place: str) -> dict[Path, Card]:
     for file in files:
         try:
             cards[file] = torch.load(file, weights_only=True, map_location="cpu")["oadls"]
-        except (KeyError, RuntimeError, OSError, ValueError) as error:
-            raise UserError(f"checkpoint: {file} was not written by oadls ({error})") from error
+        except (KeyError, RuntimeError, OSError, UnpicklingError) as error:
+            raise UserError(f"checkpoint: {file} was not written by oadls") from error
     return cards
 
 
@@ -90,6 +91,8 @@ def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experi
     if data is not None:
         config.data = OmegaConf.to_container(data, resolve=True)
         config.data.classes = card["classes"]
+        if data.window:  # the other source's own scale
+            config.crop.window = data.window
         config.floors = False  # no cell of the new data may be fitted on
     config.name = cfg.name
     return Experiment.open(config)

@@ -50,7 +50,7 @@ def scores(
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, number: int) -> np.ndarray:
     """(K, K) int64: rows are true classes, columns predicted ones."""
     return multiclass_confusion_matrix(
-        torch.as_tensor(predicted), torch.as_tensor(labels), num_classes=number
+        torch.tensor(predicted), torch.tensor(labels), num_classes=number
     ).numpy()
 
 

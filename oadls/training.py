@@ -118,6 +118,7 @@ def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) ->
     try:
         last = folder / "checkpoints" / f"fold_{number}-last.ckpt"
         trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        epochs = history.table()  # predicting restores the history of the best epoch
         predictions = predict_sides(trainer, model, data, keep.best_model_path)
         failed = 0
     finally:
@@ -126,7 +127,7 @@ def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) ->
 
             wandb.finish(exit_code=failed)
     assert keep.best_model_score is not None
-    return Fold(number, predictions, history.table(), keep.best_model_score.item())
+    return Fold(number, predictions, epochs, keep.best_model_score.item())
 
 
 def make_classifier(experiment: Experiment, network: Network, card: dict[str, Any]) -> Classifier:
@@ -189,7 +190,13 @@ def quiet() -> None:
     """Keep the terminal for what a user can act on."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
-    for text in ("does not have many workers", "number of training batches", "directory .* exists"):
+    for text in (
+        "does not have many workers",
+        "number of training batches",
+        "directory .* exists",
+        "in eval mode at the start of training",  # the frozen trunk is meant to be
+        "isinstance.treespec, LeafSpec. is deprecated",
+    ):
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 

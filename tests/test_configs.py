@@ -20,7 +20,7 @@ FOLDER = "data.root=somewhere"
 
 
 def composed(entry: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base=None):
+    with initialize_config_dir(str(CONF)):
         return compose(entry, overrides=list(overrides))
 
 

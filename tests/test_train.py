@@ -39,7 +39,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
 
 
 def config(entry: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(CONF, version_base=None):
+    with initialize_config_dir(CONF):
         return compose(entry, overrides=list(overrides))
 
 

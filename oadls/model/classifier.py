@@ -49,11 +49,9 @@ class Classifier(pl.LightningModule):
         """Logits (B, K) from what the frozen trunk returned: its maps, or images if none is."""
         return self.network.classify(inputs)
 
-    def on_train_epoch_start(self) -> None:
-        # dropout then depends on seed and epoch alone: a resumed run repeats an unbroken one
-        torch.manual_seed(self.seed + 7919 * self.current_epoch)
-
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
+        # dropout depends on seed and step alone: a resumed run repeats an unbroken one
+        torch.manual_seed(self.seed + 1_000_003 * self.global_step)
         logits = self(batch["inputs"])
         loss = self.loss(logits, batch["label"])
         right = (logits.argmax(dim=1) == batch["label"]).float().mean()

@@ -24,9 +24,10 @@ def report_run(experiment: Experiment, folds: list[Fold], folder: Path, protocol
 
     protocol : any of the run's splits, for its name and whether it is by image
     """
+    folder.mkdir(parents=True, exist_ok=True)
     table, classes = experiment.table, experiment.classes
     pooled = pd.concat([fold.predictions.assign(fold=fold.number) for fold in folds])
-    test = pooled[pooled["side"] == "test"]
+    test = pool_members(pooled[pooled["side"] == "test"])
     predictions = prediction_table(test, table, classes)
     metrics = {
         "experiment": experiment.config.name,
@@ -56,6 +57,12 @@ def report_run(experiment: Experiment, folds: list[Fold], folder: Path, protocol
     plot_confusion(metrics["test"]["confusion_matrix"], classes, folder / "figures" / "confusion")
     print_summary(metrics, experiment.cells.excluded, folder)
     return metrics
+
+
+def pool_members(test: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: the mean over the networks that had the cell on their test side."""
+    mean = test.groupby("row", as_index=False).mean(numeric_only=True)
+    return mean.astype({"label": int, "fold": int})
 
 
 def prediction_table(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
     table = Table(title=f"{metrics['experiment']} · {metrics['protocol']}")
     for name in ("", "cells", *COLUMNS):
         table.add_column(name, no_wrap=True)
-    for side in ("train", "val", "test"):
+    for side in [side for side in ("train", "val", "test") if side in metrics]:
         table.add_row(side, *_row(metrics[side]), style="bold" if side == "test" else None)
     uncertainty = metrics["test"]["uncertainty"]
     ends = [uncertainty["intervals"][name] for name in COLUMNS]

@@ -1,102 +1,161 @@
-"""Where the nuclei and the cell surely are: stain maps, and the regions to put markers in.
+"""Where the nucleus and the cell surely are, and where they surely are not.
 
-Colour is measured as absorption, 1 − I / background, so that the light and the tint of the smear
-drop out. Maps are 8 bit, `LEVELS` steps per unit: reconstruction and flooding run on them.
+All masks are (H, W) bool, all maps (H, W) uint8 (`oadls.segment.stain`), all lengths in pixels of
+the image that is worked on, measured in shares of its side or of the cell's radius.
 """
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from skimage.filters import threshold_multiotsu, threshold_otsu
 from skimage.segmentation import watershed
 
-from oadls.segment.reconstruction import open_close, reconstruct_by_dilation
-from oadls.segment.regions import components, distance_to
+from oadls.segment.reconstruction import reconstruct_by_dilation
+from oadls.segment.regions import (
+    components,
+    convex_hull,
+    distance_to,
+    equal_radius,
+    filled,
+    most_central,
+    opened,
+)
+from oadls.segment.stain import (
+    LEVELS,
+    cell_threshold,
+    highest_of_three,
+    red_cell_colour,
+    smear_distance,
+)
 
-LEVELS = 140  # 8-bit steps per unit of absorption; 255 is an absorption of 1.8
+
+T = dict(reach=1/15, f1=0.0, f2=0.0, f3=0.0)
 
 
-def background_colour(image: np.ndarray) -> np.ndarray:
-    """Colour of the bare glass: the median of what is nearly as green as the brightest green.
+class NothingFound(Exception):
+    """The image holds nothing that looks like a stained cell; the message says why."""
 
-    Green, for every stain and every red cell absorbs it.
-    image : (H, W, 3) or (N, 3) float32 RGB in [0, 1]; returns (3,), at least 0.05
+
+class Rough(NamedTuple):
+    """The cell before its border is known.
+
+    cell : the region above the threshold; others : cells and nuclei that are not this one
+    distance : the map that was thresholded, and threshold : the level
     """
-    pixels = image.reshape(-1, 3)
-    green = pixels[:, 1]
-    return np.maximum(np.median(pixels[green >= 0.9 * np.percentile(green, 98)], axis=0), 0.05)
+
+    cell: np.ndarray
+    others: np.ndarray
+    distance: np.ndarray
+    threshold: float
 
 
-def absorption(image: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """1 − I / background, (H, W, 3) float32; 0 on bare glass, 1 on black, never below −0.1."""
-    return (1 - np.clip(image / background, 0, 1.1)).astype(np.float32)
+class Markers(NamedTuple):
+    """inside : surely the object; outside : surely not; disjoint, `inside` never empty."""
+
+    inside: np.ndarray
+    outside: np.ndarray
 
 
-def nuclear_stain(absorbed: np.ndarray, *, radius: float) -> np.ndarray:
-    """Twice the green less the blue absorption, opened and closed by reconstruction.
+def locate_cell(absorbed: np.ndarray, nuclear: np.ndarray, *, detail: float, neck: float) -> Rough:
+    """Find the cell at the centre: a nucleus first, then all that is no smear around it.
 
-    Nuclei absorb green and let blue through; haemoglobin absorbs both.
-    absorbed : (H, W, 3); radius : of the details to remove, px; returns (H, W) uint8
+    absorbed : (H, W, 3) float32; nuclear : its nuclear stain
+    raises NothingFound
     """
-    return open_close(_as_levels(2 * absorbed[..., 1] - absorbed[..., 2]), radius=radius)
+    side = min(nuclear.shape)
+    nuclei = _nuclei(nuclear)
+    hull = convex_hull(_central_lobes(nuclei, reach=side * T["reach"]))
+    radius, away = equal_radius(hull), distance_to(hull)
+    outside = (away > radius) & (distance_to(nuclei) > 0.3 * radius)
+    if outside.mean() < 0.05:
+        outside = away > np.quantile(away, 0.85)
+    distance = smear_distance(absorbed, red_cell_colour(absorbed, outside), radius=detail)
+    zone = (distance_to(nuclei) > 2) & (away < 1.5 * radius)
+    threshold = cell_threshold(distance, zone, outside)
+    cells = filled(opened((distance > threshold) | (hull & nuclei), side / 40) | opened(nuclei, 1))
+    return Rough(*_central_cell(cells, nuclei, neck=neck), distance, threshold)
 
 
-def red_cell_colour(
-    absorbed: np.ndarray, outside: np.ndarray, *, faint: float = 0.12, dense: float = 0.2
-) -> np.ndarray:
-    """Absorption of the densest red cells, or zeros where there are hardly any.
+def _nuclei(nuclear: np.ndarray) -> np.ndarray:
+    """Everything with much nuclear stain; raises NothingFound.
 
-    absorbed : (H, W, 3); outside : (H, W) bool, away from the cell and other nuclei
-    faint, dense : length of an absorption that is no bare glass, and of one that is a red cell;
-        a tenth of `outside` must be dense, else ghosts and dirt would be taken for red cells
-    returns (3,) float32
+    A very dark nucleus beside it would hide a pale one from multi-Otsu: 0.72 is always enough.
     """
-    colours = absorbed[outside]  # (N, 3)
-    length = np.linalg.norm(colours, axis=1)
-    if len(colours) < 30 or (length > dense).mean() < 0.1:
-        return np.zeros(3, np.float32)
-    direction = np.median(colours[length > faint], axis=0)
-    direction /= np.linalg.norm(direction)
-    return (direction * np.quantile(colours @ direction, 0.9)).astype(np.float32)
+    if np.ptp(nuclear) < 0.1 * LEVELS:
+        raise NothingFound("no pixel is stained more than the rest")
+    nuclei = opened(
+        nuclear > min(highest_of_three(nuclear), 0.72 * LEVELS), min(nuclear.shape) / 80
+    )
+    if not nuclei.any():
+        raise NothingFound("no nucleus is large enough")
+    return nuclei
 
 
-def smear_distance(absorbed: np.ndarray, red_cell: np.ndarray, *, radius: float) -> np.ndarray:
-    """How far a colour is from anything between bare glass and a red cell, (H, W) uint8.
+def _central_lobes(nuclei: np.ndarray, *, reach: float) -> np.ndarray:
+    """The most central nucleus with the lobes within reach of it."""
+    labels, count = components(nuclei)
+    central = labels == most_central(labels, count, weigh=nuclei)
+    near = np.unique(labels[nuclei & (distance_to(central) < reach)])
+    return np.isin(labels, near)
 
-    A red cell of any thickness lies on the line from 0 to `red_cell`; cytoplasm and nuclei lie
-    beside or beyond it. radius : of the details that opening and closing remove, px
-    """
-    along = np.float32(0)
-    if red_cell.any():
-        along = np.clip(absorbed @ red_cell / (red_cell @ red_cell), 0, 1)[..., None]
-    return open_close(
-        _as_levels(np.linalg.norm(absorbed - along * red_cell, axis=-1)), radius=radius
+
+def _central_cell(
+    cells: np.ndarray, nuclei: np.ndarray, *, neck: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The most central cell, parted from those it touches, and the other cells."""
+    labels, count = components(cells)
+    cell = labels == most_central(labels, count, weigh=nuclei & cells)
+    if T["f1"]:
+        cell = opened(cell, T["f1"] * equal_radius(cell)) | opened(nuclei & cell, 1)
+        labels, count = components(cell)
+        cell = labels == most_central(labels, count, weigh=nuclei & cell)
+    if np.count_nonzero(cell) < 0.9 * np.count_nonzero(convex_hull(cell)):  # a convex one is one
+        parts, count = split_touching(cell, neck=neck)
+        cell = parts == most_central(parts, count, weigh=nuclei & cell)
+    return cell, cells & ~cell
+
+
+def nucleus_markers(nuclear: np.ndarray, rough: Rough, *, certainty: float) -> Markers:
+    """Markers of the nucleus, from the three stain classes in and around the cell."""
+    radius, away = equal_radius(rough.cell), distance_to(rough.cell)
+    others = distance_to(opened(rough.others, 1)) <= 2
+    threshold = highest_of_three(nuclear[(away < 2 * radius) & ~others | rough.cell])
+    nucleus = opened((nuclear > threshold) & rough.cell, min(nuclear.shape) / 100)
+    nucleus = nucleus if nucleus.any() else rough.cell
+    beside = ~nucleus & (away <= 2)
+    sure = _between(nuclear, threshold, nucleus, beside, certainty=certainty)
+    far = distance_to(nucleus) > min(nuclear.shape) / 12
+    return _disjoint(nucleus & sure.inside, sure.outside | rough.others | far, otherwise=nucleus)
+
+
+def cell_markers(rough: Rough, nucleus: np.ndarray, *, certainty: float) -> Markers:
+    """Markers of the whole cell: the nucleus and sure cytoplasm; sure smear and other cells."""
+    radius, away = equal_radius(rough.cell), distance_to(rough.cell)
+    cytoplasm = rough.cell & ~nucleus
+    beside = (away > 0) & (away < 0.5 * radius) & ~rough.others
+    sure = _between(rough.distance, rough.threshold, cytoplasm, beside, certainty=certainty)
+    core = cv2.erode(nucleus.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    inside = opened(core | (rough.cell & sure.inside), min(nucleus.shape) / 40) | core
+    far = away > max(2, 0.15 * radius)
+    outside = (sure.outside | rough.others | far) & ~nucleus
+    return _disjoint(inside, outside, otherwise=nucleus)
+
+
+def _between(
+    stain: np.ndarray, threshold: float, above: np.ndarray, below: np.ndarray, *, certainty: float
+) -> Markers:
+    """Pixels that lie `certainty` of the way from the threshold to the typical level of a side."""
+    high = np.median(stain[above]) if above.any() else threshold
+    low = np.median(stain[below]) if below.any() else 0.0
+    return Markers(
+        stain > threshold + certainty * max(high - threshold, 1),
+        stain < threshold - certainty * max(threshold - low, 1),
     )
 
 
-def highest_of_three(stain: np.ndarray) -> float:
-    """Level of the upper cut of three-class multi-Otsu; of fewer classes when there are fewer.
-
-    stain : (N,) or (H, W) uint8; raises ValueError when all of one level
-    """
-    levels = len(np.unique(stain))
-    if levels < 2:
-        raise ValueError("every pixel has the same stain")
-    if levels == 2:
-        return float(stain.min())
-    return float(threshold_multiotsu(stain, 3)[1])
-
-
-def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray) -> float:
-    """Level of `smear_distance` above which a pixel near the nucleus is cytoplasm.
-
-    0.85 × Otsu's level in the zone round the nucleus, but above 95 % of what lies outside, and
-    within 0.07 … 0.5 of absorption: a cell without cytoplasm gives Otsu nothing to find.
-    distance : (H, W) uint8; zone, outside : (H, W) bool
-    """
-    near = distance[zone]
-    split = 0.85 * threshold_otsu(near) if near.size and np.ptp(near) else 0.0
-    noise = np.quantile(distance[outside], 0.95) if outside.any() else 0.0
-    return float(np.clip(max(split, noise), 0.07 * LEVELS, 0.5 * LEVELS))
+def _disjoint(inside: np.ndarray, outside: np.ndarray, *, otherwise: np.ndarray) -> Markers:
+    inside = inside if inside.any() else otherwise
+    return Markers(inside, outside & ~inside)
 
 
 def split_touching(cells: np.ndarray, *, neck: float) -> tuple[np.ndarray, int]:
@@ -111,11 +170,16 @@ def split_touching(cells: np.ndarray, *, neck: float) -> tuple[np.ndarray, int]:
     depth = cv2.GaussianBlur(depth, (0, 0), 1)
     flat = reconstruct_by_dilation(depth + np.float32(np.log(neck)), depth)
     step = np.float32(1e-3)
-    peaks, count = components((flat - reconstruct_by_dilation(flat - step, flat) > step / 2) & cells)
+    peaks, count = components(
+        (flat - reconstruct_by_dilation(flat - step, flat) > step / 2) & cells
+    )
     if count < 2:
         return cells.astype(np.int32), 1
     return watershed(-depth, peaks, mask=cells), count
 
 
-def _as_levels(values: np.ndarray) -> np.ndarray:
-    return np.clip(values * LEVELS, 0, 255).astype(np.uint8)
+def cut_out_cell(absorbed: np.ndarray, picture: np.ndarray) -> Rough:
+    """A cell that was cut out on black needs no search: it is the picture, holes filled."""
+    cell = filled(picture)
+    others = np.zeros_like(cell)
+    return Rough(cell, others, np.where(cell, np.uint8(LEVELS), np.uint8(0)), LEVELS / 2)

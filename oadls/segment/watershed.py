@@ -11,26 +11,17 @@ import numpy as np
 from skimage.segmentation import watershed
 
 from oadls.segment.markers import (
-    absorption,
-    background_colour,
-    cell_threshold,
-    highest_of_three,
-    nuclear_stain,
-    red_cell_colour,
-    smear_distance,
-    split_touching,
+    Markers,
+    NothingFound,
+    cell_markers,
+    cut_out_cell,
+    locate_cell,
+    nucleus_markers,
 )
 from oadls.segment.reconstruction import gradient, impose_minima
-from oadls.segment.regions import (
-    components,
-    convex_hull,
-    distance_to,
-    equal_radius,
-    filled,
-    most_central,
-    opened,
-)
+from oadls.segment.regions import components, filled, opened
 from oadls.segment.score import CYTOPLASM, NUCLEUS
+from oadls.segment.stain import absorption, background_colour, nuclear_stain
 
 
 class Segmentation(NamedTuple):
@@ -38,10 +29,6 @@ class Segmentation(NamedTuple):
 
     mask: np.ndarray
     note: str
-
-
-class NothingFound(Exception):
-    """The image holds nothing that looks like a stained cell; the message says why."""
 
 
 def segment(
@@ -98,3 +85,76 @@ def segment(
     shape = mask[window].shape
     mask[window] = cv2.resize(found, shape[::-1], interpolation=cv2.INTER_NEAREST)
     return Segmentation(mask, "")
+
+
+def _find(
+    smooth: np.ndarray,
+    equalized: np.ndarray,
+    picture: np.ndarray,
+    *,
+    detail: float,
+    neck: float,
+    certainty: float,
+    share: float,
+) -> np.ndarray:
+    """The mask of one image of working size, (H, W) uint8; raises NothingFound."""
+    smooth, equalized = (cv2.GaussianBlur(image, (0, 0), 1) for image in (smooth, equalized))
+    absorbed = absorption(smooth, background_colour(smooth[picture]))
+    absorbed[~picture] = 0
+    nuclear = nuclear_stain(absorbed, radius=detail)
+    if picture.all():
+        rough = locate_cell(absorbed, nuclear, detail=detail, neck=neck)
+    else:
+        rough = cut_out_cell(absorbed, picture)
+    nucleus = flood(gradient(nuclear), nucleus_markers(nuclear, rough, certainty=certainty))
+    nucleus = filled(nucleus)
+    relief = cv2.addWeighted(gradient(rough.distance), 1 - share, lab_gradient(equalized), share, 0)
+    cell = flood(relief, cell_markers(rough, nucleus, certainty=certainty))
+    cell = _tidy(cell, nucleus)
+    mask = cell.astype(np.uint8) * np.uint8(CYTOPLASM)
+    mask[nucleus & cell] = NUCLEUS
+    return mask
+
+
+def flood(relief: np.ndarray, markers: Markers) -> np.ndarray:
+    """Watershed of a relief whose only minima are the markers.
+
+    relief : (H, W) uint8; returns (H, W) bool, the basin of the inner marker
+    """
+    numbered = markers.inside + 2 * markers.outside.astype(np.int32)
+    return watershed(impose_minima(relief, numbered > 0), numbered) == 1
+
+
+def lab_gradient(image: np.ndarray) -> np.ndarray:
+    """The steepest of the gradients of the CIE Lab channels of an RGB image, (H, W) uint8."""
+    lab = cv2.cvtColor(cv2.convertScaleAbs(image, alpha=255), cv2.COLOR_RGB2LAB)
+    return gradient(lab).max(axis=2)
+
+
+def _tidy(cell: np.ndarray, nucleus: np.ndarray) -> np.ndarray:
+    """Round the cell off, fill its holes and keep the part that holds most of the nucleus."""
+    from oadls.segment.markers import T
+    from oadls.segment.regions import equal_radius, disk
+    r = equal_radius(cell | nucleus)
+    cell = filled(opened(cell | nucleus, max(T["f2"] * r, min(cell.shape) / 40)) | nucleus)
+    if T["f3"]:
+        cell = cv2.morphologyEx(np.pad(cell.astype(np.uint8), 40), cv2.MORPH_CLOSE, disk(T["f3"] * r))[40:-40, 40:-40] > 0
+    labels, count = components(cell)
+    shares = np.bincount(labels[nucleus], minlength=count + 1)
+    return labels == shares.argmax()
+
+
+def _window(foreground: np.ndarray) -> tuple[slice, slice]:
+    """The bounding box of the foreground, with a margin for the marker of the background."""
+    margin = 4
+    rows, columns = np.flatnonzero(foreground.any(axis=1)), np.flatnonzero(foreground.any(axis=0))
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
+
+
+def _resize(image: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return image
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

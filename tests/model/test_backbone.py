@@ -141,7 +141,7 @@ def test_random_weights_say_that_they_are():
 
 
 def test_efficientnetv2_m_gives_the_maps_of_the_paper():
-    network = backbone(name="tf_efficientnetv2_m.in21k_ft_in1k", size=384)
+    network = backbone(name="tf_efficientnetv2_m.in21k_ft_in1k", size=384, train_last="all")
     assert network.channels == (48, 80, 176, 1280)
     assert network.sizes == ((96, 96), (48, 48), (24, 24), (12, 12))
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(52.86e6, rel=1e-4)
