@@ -20,8 +20,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Rebuild the metrics of a run, or measure its networks on other cells."""
     cards = load_cards(cfg.checkpoint)
     predict = predict_again if OmegaConf.select(cfg, "data") is None else predict_new
-    experiment, folds, protocol = predict(cards, cfg)
-    return report_run(experiment, folds, folder, protocol)
+    experiment, fits, protocol = predict(cards, cfg)
+    return report_run(experiment, fits, folder, protocol)
 
 
 @hydra.main(config_path="../conf", config_name="evaluate")

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment, build
-from oadls.training import Fold, make_classifier, predict_sides, probabilities_of, quiet
+from oadls.training import Fit, make_classifier, predict_sides, probabilities_of, quiet
 
 NEW_CELLS = "cells and patients that no checkpoint has seen"
 Card = dict[str, Any]
@@ -37,39 +37,37 @@ def load_cards(place: str) -> dict[Path, Card]:
     return cards
 
 
-def predict_again(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fold], Split]:
+def predict_again(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fit], Split]:
     """The cells of the training run, on the sides that they had in each fold."""
     experiment = _open(next(iter(cards.values())), cfg)
-    splits = experiment.splits()
-    folds = []
+    splits = {split.name: split for split in experiment.splits()}
+    fits = []
     for file, card in cards.items():
-        sides = experiment.sides(splits[card["fold"]])
-        predictions = _predict(experiment, file, card, sides, cfg)
-        folds.append(Fold(card["fold"], predictions, pd.DataFrame(), float("nan")))
-    return experiment, folds, splits[0]
+        split = splits[card["split"]]
+        predictions = _predict(experiment, file, card, experiment.sides(split), cfg)
+        fits.append(Fit(split.name, split.fold, predictions, pd.DataFrame(), float("nan")))
+    return experiment, fits, next(iter(splits.values()))
 
 
-def predict_new(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fold], Split]:
+def predict_new(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fit], Split]:
     """Other cells: the mean over the checkpoints that have seen neither the cell nor its patient.
 
     Raises UserError when every labelled cell was seen by every checkpoint
     """
     first = next(iter(cards.values()))
     experiment = _open(first, cfg, data=cfg.data)
-    parts = []
+    fits = []
     for file, card in cards.items():
         fresh = (experiment.labels >= 0) & ~seen_by(card, experiment.table)
         if fresh.any():
-            parts.append(_predict(experiment, file, card, np.where(fresh, "test", ""), cfg))
-    if not parts:
+            predictions = _predict(experiment, file, card, np.where(fresh, "test", ""), cfg)
+            fits.append(Fit(card["split"], 0, predictions, pd.DataFrame(), float("nan")))
+    if not fits:
         raise UserError(
             f"evaluate: {cfg.data.name} has no labelled cell of a patient that the checkpoint "
             "has not seen in training"
         )
-    pooled = pd.concat(parts).groupby(["row", "side"], as_index=False).mean()
-    pooled["label"] = pooled["label"].astype(int)
-    split = Split(NEW_CELLS, 0, pd.Series(dtype=object))
-    return experiment, [Fold(0, pooled, pd.DataFrame(), float("nan"))], split
+    return experiment, fits, Split(NEW_CELLS, 0, pd.Series(dtype=object))
 
 
 def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:

@@ -6,20 +6,20 @@ from omegaconf import DictConfig
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
-from oadls.training import open_run, train_folds
+from oadls.training import fit_all, open_run
 
 
 def train(cfg: DictConfig) -> float:
-    """Train every fold of an experiment and write its scores.
+    """Train every network of an experiment and write its scores.
 
-    returns the mean validation fitness of the folds, by which a sweep ranks
+    returns the mean validation fitness of the networks, by which a sweep ranks
     """
     folder = open_run(cfg)
     experiment = Experiment.open(cfg)
     splits = experiment.splits()
-    folds = train_folds(experiment, splits, folder)
-    report_run(experiment, folds, folder, splits[0])
-    return sum(fold.fitness for fold in folds) / len(folds)
+    fits = fit_all(experiment, splits, folder)
+    report_run(experiment, fits, folder, splits[0])
+    return sum(fit.fitness for fit in fits) / len(fits)
 
 
 @hydra.main(config_path="../conf", config_name="train")

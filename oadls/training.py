@@ -29,15 +29,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fold:
-    """What one fold left behind.
+class Fit:
+    """What one network left behind.
 
+    name, fold : of its split
     predictions : row (of the table), side, label (index), probability_0 ... of every cell in it
     history : one row an epoch
     fitness : best validation fitness
     """
 
-    number: int
+    name: str
+    fold: int
     predictions: pd.DataFrame
     history: pd.DataFrame
     fitness: float
@@ -70,21 +72,21 @@ def open_run(cfg: Any) -> Path:
     return folder
 
 
-def train_folds(experiment: Experiment, splits: list[Split], folder: Path) -> list[Fold]:
-    """Every fold in turn; one that is finished already is read back."""
+def fit_all(experiment: Experiment, splits: list[Split], folder: Path) -> list[Fit]:
+    """A network for every split in turn; one that is finished already is read back."""
     quiet()
-    folds = []
+    fits = []
     for number, split in enumerate(splits):
-        done = _read_fold(folder, number)
+        done = _read_fit(folder, split)
         if done is None:
-            log.info("fold %d of %d", number + 1, len(splits))
-            done = fit_fold(experiment, split, number, folder)
-            _write_fold(folder, done)
-        folds.append(done)
-    return folds
+            log.info("network %d of %d: %s", number + 1, len(splits), split.name)
+            done = fit(experiment, split, folder)
+            _write_fit(folder, done)
+        fits.append(done)
+    return fits
 
 
-def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) -> Fold:
+def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
     """Fit on the training side, choose the checkpoint on the validation side, predict all sides."""
     cfg = experiment.config
     network = experiment.network(seed=cfg.seed)
@@ -92,13 +94,13 @@ def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) ->
     card = {
         "config": plain(cfg),
         "classes": experiment.classes,
-        "fold": number,
+        "split": split.name,
         "by_image": split.by_image,
         "seen": seen_cells(experiment.table, data),
     }
     model = make_classifier(experiment, network, card)
-    history, keep = History(), _checkpoints(folder, number)
-    logger = _logger(cfg, folder, number)
+    history, keep = History(), _checkpoints(folder, split.name)
+    logger = _logger(cfg, folder, split.name)
     trainer: pl.Trainer = build(cfg.trainer)(
         max_epochs=cfg.training.epochs,
         logger=logger,
@@ -116,7 +118,7 @@ def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) ->
     )
     failed = 1
     try:
-        last = folder / "checkpoints" / f"fold_{number}-last.ckpt"
+        last = folder / "checkpoints" / f"{split.name}-last.ckpt"
         trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         epochs = history.table()  # predicting restores the history of the best epoch
         predictions = predict_sides(trainer, model, data, keep.best_model_path)
@@ -127,7 +129,7 @@ def fit_fold(experiment: Experiment, split: Split, number: int, folder: Path) ->
 
             wandb.finish(exit_code=failed)
     assert keep.best_model_score is not None
-    return Fold(number, predictions, epochs, keep.best_model_score.item())
+    return Fit(split.name, split.fold, predictions, epochs, keep.best_model_score.item())
 
 
 def make_classifier(experiment: Experiment, network: Network, card: dict[str, Any]) -> Classifier:
@@ -200,10 +202,10 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 
-def _checkpoints(folder: Path, number: int) -> ModelCheckpoint:
+def _checkpoints(folder: Path, name: str) -> ModelCheckpoint:
     keep = ModelCheckpoint(
         folder / "checkpoints",
-        filename=f"fold_{number}",
+        filename=name,
         monitor="val/fitness",
         mode="max",
         save_last=True,
@@ -211,20 +213,20 @@ def _checkpoints(folder: Path, number: int) -> ModelCheckpoint:
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )
-    keep.CHECKPOINT_NAME_LAST = f"fold_{number}-last"
+    keep.CHECKPOINT_NAME_LAST = f"{name}-last"
     return keep
 
 
-def _logger(cfg: Any, folder: Path, number: int) -> Logger:
+def _logger(cfg: Any, folder: Path, name: str) -> Logger:
     bound: partial[Logger] = build(cfg.logger)
     if bound.func is WandbLogger:
         return bound(
             save_dir=folder,
             group=f"{cfg.name}/{folder.name}",
-            name=f"fold_{number}",
+            name=name,
             config=plain(cfg),
         )
-    return bound(save_dir=folder, version=f"fold_{number}")
+    return bound(save_dir=folder, version=name)
 
 
 def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
@@ -237,23 +239,24 @@ def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
     }
 
 
-def _write_fold(folder: Path, fold: Fold) -> None:
+def _write_fit(folder: Path, done: Fit) -> None:
     place = folder / "folds"
     place.mkdir(exist_ok=True)
-    fold.predictions.to_csv(place / f"{fold.number}-predictions.csv", index=False)
-    fold.history.to_csv(place / f"{fold.number}-history.csv", index=False)
-    draft = place / f".{fold.number}.json"
-    draft.write_text(json.dumps({"fitness": fold.fitness}))
-    draft.rename(place / f"{fold.number}.json")  # the sign that the fold is whole
+    done.predictions.to_csv(place / f"{done.name}-predictions.csv", index=False)
+    done.history.to_csv(place / f"{done.name}-history.csv", index=False)
+    draft = place / f".{done.name}.json"
+    draft.write_text(json.dumps({"fold": done.fold, "fitness": done.fitness}))
+    draft.rename(place / f"{done.name}.json")  # the sign that the fit is whole
 
 
-def _read_fold(folder: Path, number: int) -> Fold | None:
+def _read_fit(folder: Path, split: Split) -> Fit | None:
     place = folder / "folds"
-    if not (place / f"{number}.json").is_file():
+    sign = place / f"{split.name}.json"
+    if not sign.is_file():
         return None
-    return Fold(
-        number,
-        pd.read_csv(place / f"{number}-predictions.csv", float_precision="round_trip"),
-        pd.read_csv(place / f"{number}-history.csv", float_precision="round_trip"),
-        json.loads((place / f"{number}.json").read_text())["fitness"],
+    predictions, history = (
+        pd.read_csv(place / f"{split.name}-{kind}.csv", float_precision="round_trip")
+        for kind in ("predictions", "history")
     )
+    fitness = json.loads(sign.read_text())["fitness"]
+    return Fit(split.name, split.fold, predictions, history, fitness)

@@ -86,7 +86,7 @@ def test_predictions_agree_with_the_metrics(finished: Path) -> None:
 
 def test_no_patient_is_on_two_sides(finished: Path) -> None:
     cells = pd.read_csv(finished / "cells.csv")
-    predictions = pd.read_csv(finished / "folds" / "0-predictions.csv")
+    predictions = pd.read_csv(finished / "folds" / "fold_0-predictions.csv")
     patient = cells["patient"].to_numpy()[predictions["row"]]
     sides = predictions.groupby(patient)["side"].nunique()
     assert len(sides) == 8

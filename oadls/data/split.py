@@ -3,9 +3,10 @@
 Every protocol is a pure function of the table and a seed; the order of the rows does not matter.
 """
 
+import dataclasses
+import itertools
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,13 @@ FOLDS = ("fold_0", "fold_1", "fold_2")  # C-NMC's training part
 PAPER_DRAW = {"normal": 1927, "all": 1948}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Split:
     """One assignment of cells to sides.
 
     protocol : name of the rule; says so when it is by image
     fold : number of the fold, 0 where there is only one
+    turn : tells splits apart that test the same fold but validate on another
     side : "train", "val", "test" or "" (unused) of each cell; the index is the cell's name
     by_image : True when a patient may stand on two sides
     """
@@ -34,6 +36,12 @@ class Split:
     fold: int
     side: pd.Series
     by_image: bool = False
+    turn: int = 0
+
+    @property
+    def name(self) -> str:
+        """What files of this split are called: fold_0, or fold_0-turn_1 for a second one."""
+        return f"fold_{self.fold}" + (f"-turn_{self.turn}" if self.turn else "")
 
     def rows(self, table: pd.DataFrame, side: str) -> pd.DataFrame:
         """The cells of one side, in the table's order."""
@@ -111,19 +119,29 @@ def grouped_kfold(
 ) -> list[Split]:
     """Each group is tested once and is never split; the folds get equal shares of every class.
 
-    val : "next" validates on the following fold; a fraction carves that share of groups from the
-        training part
+    val : "next" validates on the following fold; "rotate" on each other fold in turn, so that a
+        cell is tested by folds - 1 networks, whose mean counts; a fraction carves that share of
+        groups from the training part
     The seed breaks ties: a few groups of unequal size have one best partition, whatever the seed.
     """
+    whole_fold = val in ("next", "rotate") and folds >= 3
+    if not whole_fold and (isinstance(val, str) or not 0 <= val < 1):
+        raise UserError(
+            f"split: val is 'next' or 'rotate' (with three folds or more) or a fraction, "
+            f"got {val!r} with {folds} folds"
+        )
     names, counts, members = _groups(table)
     if folds > len(names):
         raise UserError(f"split: {folds} folds need as many groups, the table has {len(names)}")
     fold_of = deal(counts, [1.0] * folds, rng=np.random.default_rng(seed))
+    turns = range(1, folds) if val == "rotate" else [1]
     splits = []
-    for fold in range(folds):
+    for fold, turn in itertools.product(range(folds), turns):
         rng = np.random.default_rng([seed, fold])
-        side = _turn(fold_of, counts, fold=fold, folds=folds, val=val, rng=rng)
-        splits.append(_split(table, _spread(side, members), "grouped_kfold", fold=fold))
+        validated = (fold + turn) % folds if isinstance(val, str) else float(val)
+        side = _turn(fold_of, counts, fold=fold, folds=folds, val=validated, rng=rng)
+        side = _spread(side, members)
+        splits.append(_split(table, side, "grouped_kfold", fold=fold, turn=turn - 1))
     return splits
 
 
@@ -149,7 +167,7 @@ def image_kfold(
     """As `grouped_kfold`, with every image for itself: shows what a leaking split pretends."""
     alone = table.assign(group=table["name"])
     return [
-        Split("image_kfold", split.fold, split.side, by_image=True)
+        dataclasses.replace(split, protocol="image_kfold", by_image=True)
         for split in grouped_kfold(alone, seed=seed, folds=folds, val=val)
     ]
 
@@ -232,18 +250,13 @@ def _turn(
     *,
     fold: int,
     folds: int,
-    val: float | str,
+    val: float | int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """(G,) side of each group when `fold` is tested."""
-    if not (val == "next" and folds >= 3) and not (isinstance(val, float | int) and 0 <= val < 1):
-        raise UserError(
-            f"split: val is 'next' (with three folds or more) or a fraction, "
-            f"got {val!r} with {folds} folds"
-        )
+    """(G,) side of each group when `fold` is tested; val is a fold (int) or a fraction (float)."""
     side = np.where(fold_of == fold, "test", "train").astype("<U5")
-    if isinstance(val, str):
-        side[fold_of == (fold + 1) % folds] = "val"
+    if isinstance(val, int):
+        side[fold_of == val] = "val"
     elif val > 0:
         rest = np.flatnonzero(side == "train")
         side[rest[deal(counts[rest], [1 - val, val], rng=rng) == 1]] = "val"
@@ -261,10 +274,11 @@ def _split(
     protocol: str,
     *,
     fold: int = 0,
+    turn: int = 0,
     by_image: bool = False,
 ) -> Split:
     series = pd.Series(np.asarray(side, dtype=object), index=table["name"].to_numpy(), name="side")
-    return Split(protocol, fold, series, by_image)
+    return Split(protocol, fold, series, by_image, turn)
 
 
 def _labelled(table: pd.DataFrame) -> pd.Series:

@@ -35,14 +35,14 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def plot_history(history: pd.DataFrame, path: Path) -> None:
-    """Accuracy and loss by epoch (Figs. 8 and 9): a thin line a fold, a thick one their mean."""
+    """Accuracy and loss by epoch (Figs. 8 and 9): a thin line a network, a thick one their mean."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, figsize=(7, 2.8))
         for axis, metric in zip(axes, ("accuracy", "loss"), strict=True):
             for side, colour in (("train", TRAIN), ("val", VAL)):
                 column = f"{side}/{metric}"
-                for _, fold in history.groupby("fold"):
-                    axis.plot(fold["epoch"] + 1, fold[column], color=colour, lw=0.6, alpha=0.5)
+                for _, fit in history.groupby("network"):
+                    axis.plot(fit["epoch"] + 1, fit[column], color=colour, lw=0.6, alpha=0.5)
                 mean = history.groupby("epoch")[column].mean()
                 label = {"train": "training", "val": "validation"}[side]
                 axis.plot(mean.index + 1, mean, color=colour, lw=2, label=label)

@@ -14,19 +14,19 @@ from oadls.metrics import scores
 from oadls.report.figures import plot_confusion, plot_history
 from oadls.report.terminal import print_summary
 from oadls.statistics import group_intervals
-from oadls.training import Fold, probabilities_of
+from oadls.training import Fit, probabilities_of
 
 Metrics = dict[str, Any]
 
 
-def report_run(experiment: Experiment, folds: list[Fold], folder: Path, protocol: Split) -> Metrics:
+def report_run(experiment: Experiment, fits: list[Fit], folder: Path, protocol: Split) -> Metrics:
     """Write everything that a finished run leaves behind, and print its summary.
 
     protocol : any of the run's splits, for its name and whether it is by image
     """
     folder.mkdir(parents=True, exist_ok=True)
     table, classes = experiment.table, experiment.classes
-    pooled = pd.concat([fold.predictions.assign(fold=fold.number) for fold in folds])
+    pooled = pd.concat([fit.predictions.assign(fold=fit.fold) for fit in fits])
     test = pool_members(pooled[pooled["side"] == "test"])
     predictions = prediction_table(test, table, classes)
     metrics = {
@@ -39,17 +39,14 @@ def report_run(experiment: Experiment, folds: list[Fold], folder: Path, protocol
         "pretrained": experiment.config.model.backbone.weights != "random",
         **{side: side_scores(pooled, side, classes) for side in _other_sides(pooled)},
         "test": scored_with_interval(test, table, classes),
-        "folds": [
-            {side: side_scores(part, side, classes) for side in (*_other_sides(part), "test")}
-            for _, part in pooled.groupby("fold")
-        ],
+        "folds": [fold_scores(part, classes) for _, part in pooled.groupby("fold")],
     }
     if experiment.config.floors:
-        metrics["floors"] = score_floors(experiment, folds, folder)
+        metrics["floors"] = score_floors(experiment, fits, folder)
     predictions.to_csv(folder / "predictions.csv", index=False)
     table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
     experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
-    history = pd.concat([fold.history.assign(fold=fold.number) for fold in folds])
+    history = pd.concat([fit.history.assign(network=fit.name) for fit in fits])
     if len(history):
         history.to_csv(folder / "history.csv", index=False)
         plot_history(history, folder / "figures" / "curves")
@@ -84,6 +81,16 @@ def side_scores(pooled: pd.DataFrame, side: str, classes: list[str]) -> Metrics:
     return scores(part["label"].to_numpy(), probabilities_of(part), classes=classes)
 
 
+def fold_scores(part: pd.DataFrame, classes: list[str]) -> Metrics:
+    """Scores of every side of one fold."""
+    test = pool_members(part[part["side"] == "test"])
+    found = {side: side_scores(part, side, classes) for side in _other_sides(part)}
+    return {
+        **found,
+        "test": scores(test["label"].to_numpy(), probabilities_of(test), classes=classes),
+    }
+
+
 def _other_sides(pooled: pd.DataFrame) -> list[str]:
     """Training and validation, where there are predictions of them."""
     return [side for side in ("train", "val") if (pooled["side"] == side).any()]
@@ -102,24 +109,26 @@ def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[
     return found
 
 
-def score_floors(experiment: Experiment, folds: list[Fold], folder: Path) -> dict[str, Metrics]:
+def score_floors(experiment: Experiment, fits: list[Fit], folder: Path) -> dict[str, Metrics]:
     """Out-of-fold scores of every trivial baseline; its probabilities go to floors.csv."""
-    classes, sides = experiment.classes, [_sides(experiment, fold) for fold in folds]
+    classes, sides = experiment.classes, [_sides(experiment, fit) for fit in fits]
     rows = np.concatenate([np.flatnonzero(side == "test") for side in sides])
-    found, columns = {}, {"path": experiment.table["path"].to_numpy()[rows]}
-    for name, per_fold in floor_probabilities(experiment, sides).items():
-        probabilities = np.concatenate(per_fold)
-        test = pd.DataFrame({"row": rows, "label": experiment.labels[rows]})
+    found, columns = {}, {}
+    for name, per_fit in floor_probabilities(experiment, sides).items():
+        test = pd.DataFrame({"row": rows, "label": experiment.labels[rows], "fold": 0})
+        for k, column in enumerate(np.concatenate(per_fit).T):
+            test[f"probability_{k}"] = column
+        test = pool_members(test)
+        columns["path"] = experiment.table["path"].to_numpy()[test["row"]]
         for k, label in enumerate(classes):
-            test[f"probability_{k}"] = probabilities[:, k]
-            columns[f"{name}_prob_{label}"] = probabilities[:, k]
+            columns[f"{name}_prob_{label}"] = test[f"probability_{k}"].to_numpy()
         found[name] = scored_with_interval(test, experiment.table, classes)
     pd.DataFrame(columns).to_csv(folder / "floors.csv", index=False)
     return found
 
 
-def _sides(experiment: Experiment, fold: Fold) -> np.ndarray:
-    """(N,) str, the side of each row of the table in a fold."""
+def _sides(experiment: Experiment, fit: Fit) -> np.ndarray:
+    """(N,) str, the side of each row of the table in a fit."""
     side = np.full(len(experiment.table), "", dtype="<U5")
-    side[fold.predictions["row"]] = fold.predictions["side"]
+    side[fit.predictions["row"]] = fit.predictions["side"]
     return side

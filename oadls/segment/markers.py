@@ -29,7 +29,7 @@ from oadls.segment.stain import (
 )
 
 
-T = dict(reach=1/15, f1=0.0, f2=0.0, f3=0.0)
+T = dict(reach=1 / 10, f1=0.0, f2=0.0, f3=0.2, wr=1.0, wb=1.0, fo=0.85, q=0.95, ne=12.0)
 
 
 class NothingFound(Exception):
@@ -69,9 +69,10 @@ def locate_cell(absorbed: np.ndarray, nuclear: np.ndarray, *, detail: float, nec
     outside = (away > radius) & (distance_to(nuclei) > 0.3 * radius)
     if outside.mean() < 0.05:
         outside = away > np.quantile(away, 0.85)
+    absorbed = absorbed * np.float32([T['wr'], 1, T['wb']])
     distance = smear_distance(absorbed, red_cell_colour(absorbed, outside), radius=detail)
     zone = (distance_to(nuclei) > 2) & (away < 1.5 * radius)
-    threshold = cell_threshold(distance, zone, outside)
+    threshold = cell_threshold(distance, zone, outside, fo=T['fo'], q=T['q'])
     cells = filled(opened((distance > threshold) | (hull & nuclei), side / 40) | opened(nuclei, 1))
     return Rough(*_central_cell(cells, nuclei, neck=neck), distance, threshold)
 
@@ -124,7 +125,7 @@ def nucleus_markers(nuclear: np.ndarray, rough: Rough, *, certainty: float) -> M
     nucleus = nucleus if nucleus.any() else rough.cell
     beside = ~nucleus & (away <= 2)
     sure = _between(nuclear, threshold, nucleus, beside, certainty=certainty)
-    far = distance_to(nucleus) > min(nuclear.shape) / 12
+    far = distance_to(nucleus) > min(nuclear.shape) / T['ne']
     return _disjoint(nucleus & sure.inside, sure.outside | rough.others | far, otherwise=nucleus)
 
 

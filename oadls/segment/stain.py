@@ -83,7 +83,7 @@ def highest_of_three(stain: np.ndarray) -> float:
     return float(threshold_multiotsu(stain, 3)[1])
 
 
-def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray) -> float:
+def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray, fo=.85, q=.95) -> float:
     """Level of `smear_distance` above which a pixel near the nucleus is cytoplasm.
 
     0.85 × Otsu's level in the zone round the nucleus, but above 95 % of what lies outside, and
@@ -91,8 +91,8 @@ def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray) 
     distance : (H, W) uint8; zone, outside : (H, W) bool
     """
     near = distance[zone]
-    split = 0.85 * threshold_otsu(near) if near.size and np.ptp(near) else 0.0
-    noise = np.quantile(distance[outside], 0.95) if outside.any() else 0.0
+    split = fo * threshold_otsu(near) if near.size and np.ptp(near) else 0.0
+    noise = np.quantile(distance[outside], q) if outside.any() else 0.0
     return float(np.clip(max(split, noise), 0.07 * LEVELS, 0.5 * LEVELS))
 
 

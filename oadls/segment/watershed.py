@@ -135,10 +135,16 @@ def _tidy(cell: np.ndarray, nucleus: np.ndarray) -> np.ndarray:
     """Round the cell off, fill its holes and keep the part that holds most of the nucleus."""
     from oadls.segment.markers import T
     from oadls.segment.regions import equal_radius, disk
+
     r = equal_radius(cell | nucleus)
     cell = filled(opened(cell | nucleus, max(T["f2"] * r, min(cell.shape) / 40)) | nucleus)
     if T["f3"]:
-        cell = cv2.morphologyEx(np.pad(cell.astype(np.uint8), 40), cv2.MORPH_CLOSE, disk(T["f3"] * r))[40:-40, 40:-40] > 0
+        cell = (
+            cv2.morphologyEx(np.pad(cell.astype(np.uint8), 40), cv2.MORPH_CLOSE, disk(T["f3"] * r))[
+                40:-40, 40:-40
+            ]
+            > 0
+        )
     labels, count = components(cell)
     shares = np.bincount(labels[nucleus], minlength=count + 1)
     return labels == shares.argmax()

@@ -278,3 +278,16 @@ def test_a_split_of_other_cells_is_refused():
     (split,) = grouped_holdout(table.head(60), seed=0)
     with pytest.raises(UserError, match="for every cell"):
         check_split(table, split)
+
+
+def test_rotating_validation_tests_a_cell_once_with_every_other_fold_as_validation():
+    table = table_of(patients(12))
+    splits = grouped_kfold(table, seed=0, folds=4, val="rotate")
+    assert [split.fold for split in splits] == [k for k in range(4) for _ in range(3)]
+    for fold in range(4):
+        turns = [split for split in splits if split.fold == fold]
+        tested = {tuple(split.rows(table, "test")["name"]) for split in turns}
+        assert len(tested) == 1
+        validated = [set(split.rows(table, "val")["name"]) for split in turns]
+        assert len(set.union(*validated)) == sum(map(len, validated))
+        assert set.union(*validated, *map(set, tested)) == set(table["name"])
