@@ -1,5 +1,6 @@
 """Prepared cell -> views -> feature maps of the frozen trunk, kept in the cache."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,11 +28,15 @@ class Views:
         self, prepared: PreparedCells, *, crop: Callable[..., Any], augment: Callable[..., Any]
     ) -> None:
         self.prepared, self.crop, self.augment = prepared, crop, augment
+        self._cropped = functools.lru_cache(maxsize=1)(self._crop)  # views of a cell come in turn
 
     def picture(self, key: str, view: int = 0) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
+        return self.augment(self._cropped(key), view=view, seed=int(key[:8], 16))
+
+    def _crop(self, key: str) -> np.ndarray:
         image, _ = self.crop(*self.prepared.picture(key))
-        return self.augment(image, view=view, seed=int(key[:8], 16))
+        return image
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -29,9 +29,6 @@ from oadls.segment.stain import (
 )
 
 
-T = dict(reach=1 / 10, f1=0.0, f2=0.0, f3=0.2, wr=1.0, wb=1.0, fo=0.85, q=0.95, ne=12.0)
-
-
 class NothingFound(Exception):
     """The image holds nothing that looks like a stained cell; the message says why."""
 
@@ -39,14 +36,16 @@ class NothingFound(Exception):
 class Rough(NamedTuple):
     """The cell before its border is known.
 
-    cell : the region above the threshold; others : cells and nuclei that are not this one
-    distance : the map that was thresholded, and threshold : the level
+    cell : its pixels; others : those of other cells and nuclei
+    distance : `smear_distance`, of which the cell is what exceeds `threshold`
+    nuclear_threshold : level of the nuclear stain above which its pixels are nucleus
     """
 
     cell: np.ndarray
     others: np.ndarray
     distance: np.ndarray
     threshold: float
+    nuclear_threshold: float
 
 
 class Markers(NamedTuple):
@@ -64,17 +63,36 @@ def locate_cell(absorbed: np.ndarray, nuclear: np.ndarray, *, detail: float, nec
     """
     side = min(nuclear.shape)
     nuclei = _nuclei(nuclear)
-    hull = convex_hull(_central_lobes(nuclei, reach=side * T["reach"]))
+    hull = convex_hull(_central_lobes(nuclei, reach=side / 10))
     radius, away = equal_radius(hull), distance_to(hull)
     outside = (away > radius) & (distance_to(nuclei) > 0.3 * radius)
     if outside.mean() < 0.05:
         outside = away > np.quantile(away, 0.85)
-    absorbed = absorbed * np.float32([T['wr'], 1, T['wb']])
     distance = smear_distance(absorbed, red_cell_colour(absorbed, outside), radius=detail)
     zone = (distance_to(nuclei) > 2) & (away < 1.5 * radius)
-    threshold = cell_threshold(distance, zone, outside, fo=T['fo'], q=T['q'])
+    threshold = cell_threshold(distance, zone, outside)
     cells = filled(opened((distance > threshold) | (hull & nuclei), side / 40) | opened(nuclei, 1))
-    return Rough(*_central_cell(cells, nuclei, neck=neck), distance, threshold)
+    cell, others = _central_cell(cells, nuclei, neck=neck)
+    around = (distance_to(cell) < 2 * equal_radius(cell)) & (distance_to(opened(others, 1)) > 2)
+    return Rough(cell, others, distance, threshold, highest_of_three(nuclear[around | cell]))
+
+
+def cut_out_cell(nuclear: np.ndarray, picture: np.ndarray) -> Rough:
+    """A cell that was cut out on black needs no search: it is the picture, holes filled.
+
+    Its nucleus is what has half the stain of the darker half, for without glass and red cells
+    three classes would split the nucleus. raises NothingFound
+    """
+    cell = filled(picture)
+    _check_contrast(nuclear[picture])
+    distance = np.where(cell, np.uint8(LEVELS), np.uint8(0))
+    typical = float(np.quantile(nuclear[picture], 0.75))
+    return Rough(cell, np.zeros_like(cell), distance, LEVELS / 2, 0.5 * typical)
+
+
+def _check_contrast(stain: np.ndarray) -> None:
+    if np.ptp(stain) < 0.1 * LEVELS:
+        raise NothingFound("no pixel is stained more than the rest")
 
 
 def _nuclei(nuclear: np.ndarray) -> np.ndarray:
@@ -82,8 +100,7 @@ def _nuclei(nuclear: np.ndarray) -> np.ndarray:
 
     A very dark nucleus beside it would hide a pale one from multi-Otsu: 0.72 is always enough.
     """
-    if np.ptp(nuclear) < 0.1 * LEVELS:
-        raise NothingFound("no pixel is stained more than the rest")
+    _check_contrast(nuclear)
     nuclei = opened(
         nuclear > min(highest_of_three(nuclear), 0.72 * LEVELS), min(nuclear.shape) / 80
     )
@@ -106,10 +123,6 @@ def _central_cell(
     """The most central cell, parted from those it touches, and the other cells."""
     labels, count = components(cells)
     cell = labels == most_central(labels, count, weigh=nuclei & cells)
-    if T["f1"]:
-        cell = opened(cell, T["f1"] * equal_radius(cell)) | opened(nuclei & cell, 1)
-        labels, count = components(cell)
-        cell = labels == most_central(labels, count, weigh=nuclei & cell)
     if np.count_nonzero(cell) < 0.9 * np.count_nonzero(convex_hull(cell)):  # a convex one is one
         parts, count = split_touching(cell, neck=neck)
         cell = parts == most_central(parts, count, weigh=nuclei & cell)
@@ -117,15 +130,13 @@ def _central_cell(
 
 
 def nucleus_markers(nuclear: np.ndarray, rough: Rough, *, certainty: float) -> Markers:
-    """Markers of the nucleus, from the three stain classes in and around the cell."""
-    radius, away = equal_radius(rough.cell), distance_to(rough.cell)
-    others = distance_to(opened(rough.others, 1)) <= 2
-    threshold = highest_of_three(nuclear[(away < 2 * radius) & ~others | rough.cell])
+    """Markers of the nucleus: sure nuclear stain; sure lack of it, and all that is far away."""
+    threshold = rough.nuclear_threshold
     nucleus = opened((nuclear > threshold) & rough.cell, min(nuclear.shape) / 100)
     nucleus = nucleus if nucleus.any() else rough.cell
-    beside = ~nucleus & (away <= 2)
+    beside = ~nucleus & (distance_to(rough.cell) <= 2)
     sure = _between(nuclear, threshold, nucleus, beside, certainty=certainty)
-    far = distance_to(nucleus) > min(nuclear.shape) / T['ne']
+    far = distance_to(nucleus) > min(nuclear.shape) / 12
     return _disjoint(nucleus & sure.inside, sure.outside | rough.others | far, otherwise=nucleus)
 
 
@@ -177,10 +188,3 @@ def split_touching(cells: np.ndarray, *, neck: float) -> tuple[np.ndarray, int]:
     if count < 2:
         return cells.astype(np.int32), 1
     return watershed(-depth, peaks, mask=cells), count
-
-
-def cut_out_cell(absorbed: np.ndarray, picture: np.ndarray) -> Rough:
-    """A cell that was cut out on black needs no search: it is the picture, holes filled."""
-    cell = filled(picture)
-    others = np.zeros_like(cell)
-    return Rough(cell, others, np.where(cell, np.uint8(LEVELS), np.uint8(0)), LEVELS / 2)

@@ -22,6 +22,13 @@ def opened(region: np.ndarray, radius: float) -> np.ndarray:
     return cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, disk(radius)).astype(bool)
 
 
+def closed(region: np.ndarray, radius: float) -> np.ndarray:
+    """Closing by a disk: notches that do not hold it are filled, beyond the image lies nothing."""
+    pad = max(1, round(radius))
+    wide = np.pad(region.astype(np.uint8), pad)
+    return cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disk(radius)).astype(bool)[pad:-pad, pad:-pad]
+
+
 def filled(region: np.ndarray) -> np.ndarray:
     """The region with its holes: whatever the border of the image cannot reach."""
     _, areas = cv2.connectedComponents((~region).astype(np.uint8), connectivity=4)

@@ -23,6 +23,16 @@ def background_colour(image: np.ndarray) -> np.ndarray:
     return np.maximum(np.median(pixels[green >= 0.9 * np.percentile(green, 98)], axis=0), 0.05)
 
 
+def light_of_cut_out(pixels: np.ndarray) -> np.ndarray:
+    """Stand-in for the glass where a cell was cut out: what its nucleus absorbs two thirds of.
+
+    pixels : (N, 3) float32 RGB of the cell, of which a quarter or more is nucleus
+    returns (3,), at least 0.05
+    """
+    green = pixels[:, 1]
+    return np.maximum(3 * np.median(pixels[green <= np.median(green)], axis=0), 0.05)
+
+
 def absorption(image: np.ndarray, background: np.ndarray) -> np.ndarray:
     """1 − I / background, (H, W, 3) float32; 0 on bare glass, 1 on black, never below −0.1."""
     return (1 - np.clip(image / background, 0, 1.1)).astype(np.float32)
@@ -83,7 +93,7 @@ def highest_of_three(stain: np.ndarray) -> float:
     return float(threshold_multiotsu(stain, 3)[1])
 
 
-def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray, fo=.85, q=.95) -> float:
+def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray) -> float:
     """Level of `smear_distance` above which a pixel near the nucleus is cytoplasm.
 
     0.85 × Otsu's level in the zone round the nucleus, but above 95 % of what lies outside, and
@@ -91,8 +101,8 @@ def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray, 
     distance : (H, W) uint8; zone, outside : (H, W) bool
     """
     near = distance[zone]
-    split = fo * threshold_otsu(near) if near.size and np.ptp(near) else 0.0
-    noise = np.quantile(distance[outside], q) if outside.any() else 0.0
+    split = 0.85 * threshold_otsu(near) if near.size and np.ptp(near) else 0.0
+    noise = np.quantile(distance[outside], 0.95) if outside.any() else 0.0
     return float(np.clip(max(split, noise), 0.07 * LEVELS, 0.5 * LEVELS))
 
 

@@ -19,9 +19,9 @@ from oadls.segment.markers import (
     nucleus_markers,
 )
 from oadls.segment.reconstruction import gradient, impose_minima
-from oadls.segment.regions import components, filled, opened
+from oadls.segment.regions import closed, components, equal_radius, filled, opened
 from oadls.segment.score import CYTOPLASM, NUCLEUS
-from oadls.segment.stain import absorption, background_colour, nuclear_stain
+from oadls.segment.stain import absorption, background_colour, light_of_cut_out, nuclear_stain
 
 
 class Segmentation(NamedTuple):
@@ -98,22 +98,33 @@ def _find(
     share: float,
 ) -> np.ndarray:
     """The mask of one image of working size, (H, W) uint8; raises NothingFound."""
-    smooth, equalized = (cv2.GaussianBlur(image, (0, 0), 1) for image in (smooth, equalized))
-    absorbed = absorption(smooth, background_colour(smooth[picture]))
-    absorbed[~picture] = 0
+    if not picture.any():
+        raise NothingFound("the foreground is too small")
+    smooth, equalized = _blur(smooth, picture), _blur(equalized, picture)
+    cut_out = not picture.all()
+    light = (light_of_cut_out if cut_out else background_colour)(smooth[picture])
+    absorbed = absorption(smooth, light) * picture[..., None]
     nuclear = nuclear_stain(absorbed, radius=detail)
-    if picture.all():
-        rough = locate_cell(absorbed, nuclear, detail=detail, neck=neck)
+    if cut_out:
+        rough = cut_out_cell(nuclear, picture)
     else:
-        rough = cut_out_cell(absorbed, picture)
-    nucleus = flood(gradient(nuclear), nucleus_markers(nuclear, rough, certainty=certainty))
-    nucleus = filled(nucleus)
+        rough = locate_cell(absorbed, nuclear, detail=detail, neck=neck)
+    nucleus = filled(flood(gradient(nuclear), nucleus_markers(nuclear, rough, certainty=certainty)))
     relief = cv2.addWeighted(gradient(rough.distance), 1 - share, lab_gradient(equalized), share, 0)
     cell = flood(relief, cell_markers(rough, nucleus, certainty=certainty))
-    cell = _tidy(cell, nucleus)
+    cell = _tidy(cell | nucleus, nucleus) & ~rough.others & filled(picture)
     mask = cell.astype(np.uint8) * np.uint8(CYTOPLASM)
     mask[nucleus & cell] = NUCLEUS
     return mask
+
+
+def _blur(image: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Gaussian of one pixel over the picture alone: the black surround does not bleed in."""
+    blurred = cv2.GaussianBlur(image, (0, 0), 1)
+    if picture.all():
+        return blurred
+    weight = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1)
+    return np.where(picture, 1 / np.maximum(weight, 0.1), 0).astype(np.float32)[..., None] * blurred
 
 
 def flood(relief: np.ndarray, markers: Markers) -> np.ndarray:
@@ -133,34 +144,26 @@ def lab_gradient(image: np.ndarray) -> np.ndarray:
 
 def _tidy(cell: np.ndarray, nucleus: np.ndarray) -> np.ndarray:
     """Round the cell off, fill its holes and keep the part that holds most of the nucleus."""
-    from oadls.segment.markers import T
-    from oadls.segment.regions import equal_radius, disk
-
-    r = equal_radius(cell | nucleus)
-    cell = filled(opened(cell | nucleus, max(T["f2"] * r, min(cell.shape) / 40)) | nucleus)
-    if T["f3"]:
-        cell = (
-            cv2.morphologyEx(np.pad(cell.astype(np.uint8), 40), cv2.MORPH_CLOSE, disk(T["f3"] * r))[
-                40:-40, 40:-40
-            ]
-            > 0
-        )
+    cell = opened(cell, min(cell.shape) / 40) | nucleus
+    cell = filled(closed(cell, 0.2 * equal_radius(cell)))
     labels, count = components(cell)
     shares = np.bincount(labels[nucleus], minlength=count + 1)
     return labels == shares.argmax()
 
 
 def _window(foreground: np.ndarray) -> tuple[slice, slice]:
-    """The bounding box of the foreground, with a margin for the marker of the background."""
-    margin = 4
-    rows, columns = np.flatnonzero(foreground.any(axis=1)), np.flatnonzero(foreground.any(axis=0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )
+    """The bounding box of the foreground, with a margin for the marker of the background.
+
+    Without one where the foreground fills the box: an ordinary image padded with black.
+    """
+    box = [np.flatnonzero(foreground.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    margin = 0 if foreground[slice(*(box[0] + [0, 1])), slice(*(box[1] + [0, 1]))].all() else 4
+    rows, columns = (slice(max(0, first - margin), last + margin + 1) for first, last in box)
+    return rows, columns
 
 
 def _resize(image: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return image
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
