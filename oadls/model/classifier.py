@@ -84,7 +84,8 @@ class Classifier(pl.LightningModule):
         values |= {"val/loss": loss.item(), "val/fitness": fitness(found["precision"], found["f1"])}
         self.log_dict(values)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimizer, its learning rates falling to zero along a cosine over the whole run."""
         settings = self.make_optimizer.keywords
         groups = parameter_groups(
             self.network,
@@ -92,7 +93,13 @@ class Classifier(pl.LightningModule):
             weight_decay=settings["weight_decay"],
             backbone_lr_factor=self.backbone_lr_factor,
         )
-        return self.make_optimizer(groups)
+        optimizer = self.make_optimizer(groups)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["oadls"] = self.card
