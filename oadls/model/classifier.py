@@ -84,7 +84,7 @@ class Classifier(pl.LightningModule):
         values |= {"val/loss": loss.item(), "val/fitness": fitness(found["precision"], found["f1"])}
         self.log_dict(values)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """The optimizer, its learning rates falling to zero along a cosine over the whole run."""
         settings = self.make_optimizer.keywords
         groups = parameter_groups(
