@@ -89,6 +89,10 @@ def fit_all(experiment: Experiment, splits: list[Split], folder: Path) -> list[F
 def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
     """Fit on the training side, choose the checkpoint on the validation side, predict all sides."""
     cfg = experiment.config
+    if "val" not in set(split.side):
+        raise UserError(
+            f"split {split.name}: the checkpoint is chosen on validation, which has no cell"
+        )
     network = experiment.network(seed=cfg.seed)
     data = experiment.data(experiment.sides(split), network.backbone)
     card = {

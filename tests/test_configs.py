@@ -74,7 +74,7 @@ def test_every_experiment_is_sound_and_carries_its_name(name: str) -> None:
 def test_every_experiment_is_a_lab_note(name: str) -> None:
     text = (CONF / "experiment" / f"{name}.yaml").read_text()
     assert "# python -m oadls.train" in text
-    assert "took" in text
+    assert "took" in text or "Not run" in text
 
 
 @pytest.mark.parametrize("entry", ["prepare", "evaluate"])
