@@ -71,13 +71,8 @@ def predict_new(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, l
 
 
 def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:
-    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was.
-
-    A checkpoint of a protocol by image knows single cells only.
-    """
+    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was."""
     images = table["pixels_sha256"].str[:16].isin(card["seen"]["images"])
-    if card["by_image"]:
-        return images.to_numpy()
     patients = (table["source"] + ":" + table["patient"]).isin(card["seen"]["patients"])
     groups = set(table["group"][images | patients])
     return table["group"].isin(groups).to_numpy()

@@ -99,7 +99,6 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
         "config": plain(cfg),
         "classes": experiment.classes,
         "split": split.name,
-        "by_image": split.by_image,
         "seen": seen_cells(experiment.table, data),
     }
     model = make_classifier(experiment, network, card)
