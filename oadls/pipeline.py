@@ -2,6 +2,8 @@
 
 import functools
 import json
+import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from oadls.recipe import code_hash, describe, library_versions
 from oadls.segment.measure import measure
 
 Step = Callable[..., Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,24 @@ class Stages:
     mask: np.ndarray
     note: str
 
+    @property
+    def enhanced(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: the equalized image as it is stored and shown."""
+        return to_uint8(self.equalized)
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Float in [0, 1] to uint8, rounded."""
+    return np.rint(image * 255).astype(np.uint8)
+
 
 @dataclass(frozen=True)
 class Pipeline:
     """The steps with their settings bound; a step that is None is left out.
 
-    smooth : (H, W, 3) float32, foreground -> the same, noise filtered (METHOD section 1)
-    equalize : (H, W, 3) float32, foreground -> the same, contrast enhanced (section 2)
-    segment : smooth and equalized image, foreground -> Segmentation (section 3)
+    smooth : (H, W, 3) float32, foreground -> the same, noise filtered (paper, eqs 1-3)
+    equalize : (H, W, 3) float32, foreground -> the same, contrast enhanced (section 3.1)
+    segment : smooth and equalized image, foreground -> Segmentation (section 3.2)
     """
 
     smooth: Step | None
@@ -80,8 +93,7 @@ class Pipeline:
     def __call__(self, image: np.ndarray) -> Prepared:
         """(H, W, 3) uint8 RGB -> what later stages need; colours are those of the original."""
         stages = self.stages(image)
-        enhanced = np.rint(stages.equalized * 255).astype(np.uint8)
-        return Prepared(enhanced, stages.mask, measure(image, stages.mask), stages.note)
+        return Prepared(stages.enhanced, stages.mask, measure(image, stages.mask), stages.note)
 
     @functools.cached_property
     def recipe(self) -> dict[str, Any]:
@@ -102,8 +114,9 @@ class PreparedCells:
         self.pipeline = pipeline
         self._cache = Cache("prepared", pipeline.recipe)
 
-    def fill(self, table: pd.DataFrame) -> int:
-        """Run the pipeline on every image of the table that is not in the cache; how many."""
+    def fill(self, table: pd.DataFrame) -> None:
+        """Run the pipeline on every image of the table that is not in the cache."""
+        start = time.perf_counter()
         todo = table.drop_duplicates("pixels_sha256").set_index("pixels_sha256")["path"]
         keys = self._cache.missing(todo.index)
         work = functools.partial(_prepare, pipeline=self.pipeline)
@@ -113,7 +126,10 @@ class PreparedCells:
             for key, prepared in zip(batch, made, strict=False):
                 records |= prepared.to_records(key)
             self._cache.write(records)
-        return len(keys)
+        if keys:
+            seconds = time.perf_counter() - start
+            each = 1000 * seconds / len(keys)
+            log.info("%d new images in %.1f s (%.0f ms each)", len(keys), seconds, each)
 
     def picture(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 enhanced image and (H, W) uint8 mask."""

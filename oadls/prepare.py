@@ -1,6 +1,5 @@
 """python -m oadls.prepare data=NAME [export=FOLDER]: fill the cache, show what came out."""
 
-import time
 from pathlib import Path
 
 import hydra
@@ -11,11 +10,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from oadls.data.collect import collect
 from oadls.data.read import read_image
 from oadls.data.table import Cells
 from oadls.errors import tell_user
-from oadls.experiment import build
+from oadls.experiment import Experiment
 from oadls.parallel import parallel_map
 from oadls.pipeline import Pipeline, PreparedCells
 from oadls.report.figures import contact_sheet
@@ -29,18 +27,11 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
         true masks are known
     """
     console = Console()
-    cells = collect(build(cfg.data.source), max_bad=cfg.data.max_bad)
-    prepared = PreparedCells(build(cfg.pipeline)())
-    start = time.perf_counter()
-    new = prepared.fill(cells.table)
-    seconds = time.perf_counter() - start
-    table = prepared.measured(cells.table)
-    table = score_masks(table, prepared)
-    print_summary(console, cfg.data.name, table, cells)
-    if new:
-        console.print(f"{new} new images in {seconds:.1f} s ({1000 * seconds / new:.0f} ms each)")
+    experiment = Experiment.open(cfg)
+    table = score_masks(experiment.table, experiment.prepared)
+    print_summary(console, cfg.data.name, table, experiment.cells)
     if cfg.export:
-        export(table, prepared.pipeline, Path(cfg.export))
+        export(table, experiment.prepared.pipeline, Path(cfg.export))
         console.print(f"Masks, images and contact sheets are in {cfg.export}", soft_wrap=True)
     return table
 
@@ -78,8 +69,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _export_one(job: tuple[Pipeline, str, str, Path]) -> None:
     pipeline, path, name, folder = job
     stages = pipeline.stages(read_image(Path(path)))
-    enhanced = np.rint(stages.equalized * 255).astype(np.uint8)
-    pictures = {"masks": stages.mask, "images": enhanced, "sheets": contact_sheet(stages)}
+    pictures = {"masks": stages.mask, "images": stages.enhanced, "sheets": contact_sheet(stages)}
     for kind, picture in pictures.items():
         file = folder / kind / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -19,3 +19,27 @@ def data_dir() -> Path:
     if os.environ.get("CI"):
         pytest.fail(f"OADLS_DATA_DIR must hold the real images in CI, it is {setting!r}")
     pytest.skip("real images: set OADLS_DATA_DIR to run the tests that need them")
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """An empty cache for the tests of one file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OADLS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_smears(data_dir: Path):
+    """folder -> the first four images of that set."""
+
+    def of(folder: str) -> list[Path]:
+        files = sorted(
+            path
+            for pattern in ("images/*.png", "C-NMC_Leukemia/training_data/fold_0/*/*")
+            for path in (data_dir / folder).glob(pattern)
+        )[:4]
+        assert files
+        return files
+
+    return of

@@ -2,26 +2,19 @@
 
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from oadls.experiment import build
+from tests.runs import CONF, composed
 
-CONF = Path(__file__).parent.parent / "conf"
 GROUPS = ("data", "split", "pipeline", "crop", "augment", "optimizer", "trainer", "logger")
 NESTED = ("model/backbone", "model/head")
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 FOLDER = "data.root=somewhere"
-
-
-def composed(entry: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF)):
-        return compose(entry, overrides=list(overrides))
 
 
 def targets(config: Any) -> Iterator[dict[str, Any]]:

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
 
-from oadls import training
-from oadls.train import train
+from tests.runs import train_in
 
-CONF = str(Path(__file__).parent.parent / "conf")
 QUICK = (
     "training.epochs=1",
     "training.views=1",
@@ -22,11 +19,12 @@ QUICK = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OADLS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def run(folder: Path, *overrides: str) -> dict:
+    """The metrics of a quick run."""
+    return json.loads((train_in(folder, *overrides, *QUICK) / "metrics.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +40,6 @@ def c_nmc(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
     return root
-
-
-def run(folder: Path, *overrides: str) -> dict:
-    with initialize_config_dir(CONF):
-        cfg = compose("train", overrides=[*overrides, *QUICK])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run_dir", lambda name, ckpt_path: str(folder))
-        train(cfg)
-    return json.loads((folder / "metrics.json").read_text())
 
 
 @pytest.mark.parametrize("name", ["c_nmc", "c_nmc_paper"])

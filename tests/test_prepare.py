@@ -8,27 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 from PIL import Image
 
 from oadls import pipeline
 from oadls.data import collect, duplicates
 from oadls.errors import UserError
 from oadls.prepare import prepare
+from tests.runs import composed
 
 TWO_CELLS = ("data.patients=2", "data.cells_per_patient=1")
-CONF = str(Path(__file__).parent.parent / "conf")
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OADLS_CACHE_DIR", str(tmp_path / "cache"))
-
-
-def config(*overrides: str) -> DictConfig:
-    with initialize_config_dir(CONF):
-        return compose("prepare", overrides=list(overrides))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def flat_folder(tmp_path: Path, source: Path, number: int) -> Path:
@@ -45,7 +36,7 @@ def test_a_flat_folder_without_labels_is_prepared_and_exported(
 ) -> None:
     folder = flat_folder(tmp_path, data_dir / "all-idb2" / "images", 4)
     out = tmp_path / "out"
-    table = prepare(config("data=folder", f"data.root={folder}", f"export={out}"))
+    table = prepare(composed("prepare", "data=folder", f"data.root={folder}", f"export={out}"))
     assert len(table) == 4
     assert table["label"].isna().all()
     assert (table["cell_area"] > 0).all()
@@ -77,7 +68,7 @@ def test_real_masks_are_met(
         table[table.iloc[:, 0].str.zfill(3).isin(kept)].to_csv(
             subset / "class-labels.csv", index=False
         )
-    table = prepare(config(f"data={data}", f"data.root={subset}"))
+    table = prepare(composed("prepare", f"data={data}", f"data.root={subset}"))
     assert len(table) >= 26
     assert table["dice_nucleus"].mean() > 0.90
     assert table["dice_cell"].mean() > 0.90
@@ -87,7 +78,7 @@ def test_a_second_run_touches_no_original_image(
     tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = flat_folder(tmp_path, data_dir / "all-idb2" / "images", 3)
-    first = prepare(config("data=folder", f"data.root={folder}"))
+    first = prepare(composed("prepare", "data=folder", f"data.root={folder}"))
 
     def opened(path: Path, **_: object) -> np.ndarray:
         raise AssertionError(f"{path} was opened again")
@@ -95,7 +86,7 @@ def test_a_second_run_touches_no_original_image(
     for module in (pipeline, duplicates):
         monkeypatch.setattr(module, "read_image", opened)
     monkeypatch.setattr(collect, "inspect_image", opened)
-    second = prepare(config("data=folder", f"data.root={folder}"))
+    second = prepare(composed("prepare", "data=folder", f"data.root={folder}"))
     pd.testing.assert_frame_equal(first, second)
 
 
@@ -103,10 +94,10 @@ def test_one_bad_image_does_not_lose_the_others(tmp_path: Path, data_dir: Path) 
     folder = flat_folder(tmp_path, data_dir / "all-idb2" / "images", 4)
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     (folder / "empty.jpg").touch()
-    table = prepare(config("data=folder", f"data.root={folder}", "data.max_bad=0.5"))
+    table = prepare(composed("prepare", "data=folder", f"data.root={folder}", "data.max_bad=0.5"))
     assert len(table) == 4
     with pytest.raises(UserError, match=r"2 of 6 are bad") as error:
-        prepare(config("data=folder", f"data.root={folder}"))
+        prepare(composed("prepare", "data=folder", f"data.root={folder}"))
     assert str(folder / "broken.png") in str(error.value)
     assert str(folder / "empty.jpg") in str(error.value)
 

@@ -7,17 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, open_dict
 
-from oadls import training
 from oadls.errors import UserError
 from oadls.evaluate import evaluate
-from oadls.evaluation import load_cards
+from oadls.evaluation import load_cards, seen_by
 from oadls.model.classifier import Classifier
-from oadls.train import train
+from tests.runs import composed, train_in
 
-CONF = str(Path(__file__).parent.parent / "conf")
 SMALL = (
     "data.patients=8",
     "data.cells_per_patient=5",
@@ -31,31 +27,15 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OADLS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-def config(entry: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(CONF):
-        return compose(entry, overrides=list(overrides))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def run(folder: Path, *overrides: str, resume: bool = False) -> Path:
-    """Train in a folder of our own, as Hydra would have made it."""
-    cfg = config("train", *SMALL, *overrides)
-    with open_dict(cfg):
-        cfg.ckpt_path = str(folder) if resume else None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run_dir", lambda name, ckpt_path: str(folder))
-        train(cfg)
-    return folder
+    return train_in(folder, *SMALL, *overrides, resume=resume)
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("run"))
 
 
@@ -129,7 +109,7 @@ def test_a_checkpoint_alone_gives_the_metrics_again(finished: Path, tmp_path: Pa
     moved = tmp_path / "moved.ckpt"
     shutil.copy(finished / "checkpoints" / "fold_0.ckpt", moved)
     before = json.loads((finished / "metrics.json").read_text())
-    after = evaluate(config("evaluate", f"checkpoint={moved}"), tmp_path / "again")
+    after = evaluate(composed("evaluate", f"checkpoint={moved}"), tmp_path / "again")
     for side in ("train", "val", "test"):
         assert after[side] == before[side]
 
@@ -138,7 +118,7 @@ def test_a_checkpoint_never_tests_patients_that_it_was_trained_on(
     finished: Path, tmp_path: Path
 ) -> None:
     (card,) = load_cards(str(finished)).values()
-    cfg = config(
+    cfg = composed(
         "evaluate",
         f"checkpoint={finished}",
         "data=synthetic",
@@ -150,6 +130,19 @@ def test_a_checkpoint_never_tests_patients_that_it_was_trained_on(
     trained = {name.split(":")[1] for name in card["seen"]["patients"]}
     assert len(trained) == 6
     assert tested == {f"S{k:02d}" for k in range(10)} - trained
+
+
+def test_every_patient_of_a_seen_cell_is_seen_with_all_who_share_an_image() -> None:
+    table = pd.DataFrame(
+        {
+            "pixels_sha256": [f"{k}" * 64 for k in range(5)],
+            "source": "c_nmc",
+            "patient": ["51", "51", "78", "2", None],
+            "group": ["51+78", "51+78", "51+78", "2", "alone"],
+        }
+    )
+    seen = {"images": ["0" * 16], "patients": ["c_nmc:51"]}
+    assert seen_by({"seen": seen}, table).tolist() == [True, True, True, False, False]
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from oadls.pipeline import Stages
+from oadls.pipeline import Stages, to_uint8
 
 STYLE: Any = {
     "font.size": 9,
@@ -78,7 +78,7 @@ def contact_sheet(stages: Stages, *, gap: int = 6) -> np.ndarray:
 
     returns (H, 5 W + 4 gap, 3) uint8 RGB on white
     """
-    images = [_to_uint8(x) for x in (stages.original, stages.smooth, stages.equalized)]
+    images = [to_uint8(x) for x in (stages.original, stages.smooth, stages.equalized)]
     cut_out = np.where(stages.mask[..., None] > 0, images[2], 0).astype(np.uint8)
     images += [outlines(images[0], stages.mask), cut_out]
     white = np.full((images[0].shape[0], gap, 3), 255, dtype=np.uint8)
@@ -98,7 +98,3 @@ def outlines(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         )
         cv2.drawContours(drawn, edges, -1, colour, width)
     return drawn
-
-
-def _to_uint8(image: np.ndarray) -> np.ndarray:
-    return np.rint(image * 255).astype(np.uint8)

@@ -23,7 +23,7 @@ def crop(
     mask : (H, W) uint8, 0 background, 128 cytoplasm, 255 nucleus
     keep : "cell" blackens everything but the cell. "whole" shows the whole image.
         "background" shows the whole image with the cell painted in the mean colour around it
-        (black would give away the cell's size): the floor of METHOD section 9
+        (black would give away the cell's size): what is left is the floor
     size : side of the result in px
     window : side of the window in px of the image. A fixed window keeps the true size of the cell
         visible (a cell larger than it is shrunk to fit); None fits every cell by its own size

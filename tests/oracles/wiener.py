@@ -1,4 +1,4 @@
-"""The Wiener filter written out frequency by frequency (paper, eq. 3; METHOD: spectral mode)."""
+"""The Wiener filter written out frequency by frequency (paper, eq. 3; spectral mode)."""
 
 import numpy as np
 from skimage.restoration import estimate_sigma

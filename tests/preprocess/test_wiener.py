@@ -214,15 +214,9 @@ def test_noise_of_a_cut_out_cell_is_taken_off_as_that_of_a_whole_image():
 @pytest.mark.parametrize("mode", ["spectral", "local"])
 @pytest.mark.parametrize("sigma", [5, 10])
 @pytest.mark.parametrize("folder", ["all-idb2", "wbc-jtsc", "c-nmc"])
-def test_noisy_real_smears_come_nearer_to_the_clean_ones(data_dir, folder, sigma, mode):
-    files = sorted(
-        path
-        for pattern in ("images/*.png", "C-NMC_Leukemia/training_data/fold_0/*/*")
-        for path in (data_dir / folder).glob(pattern)
-    )[:4]
-    assert files
+def test_noisy_real_smears_come_nearer_to_the_clean_ones(real_smears, folder, sigma, mode):
     rng = np.random.default_rng(0)
-    for path in files:
+    for path in real_smears(folder):
         pixels = np.asarray(Image.open(path).convert("RGB"))
         foreground = find_foreground(pixels)
         truth = pixels / np.float32(255)
