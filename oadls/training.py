@@ -200,7 +200,7 @@ def quiet() -> None:
         "number of training batches",
         "directory .* exists",
         "in eval mode at the start of training",  # the frozen trunk is meant to be
-        "isinstance.treespec, LeafSpec. is deprecated",
+        "isinstance.treespec, LeafSpec.. is deprecated",
     ):
         warnings.filterwarnings("ignore", f".*{text}.*")
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
-WIDTH = 108  # of the table where the output is a file or a pipe
+WIDTH = 112  # of the table where the output is a file or a pipe
 FLOORS = {
     "majority": "majority class",
     "cell_area": "cell area alone",
