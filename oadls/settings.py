@@ -1,4 +1,4 @@
-"""Values that the configs ask for by name: ${project_root:}, ${run_dir:...}, ${wandb_offline:}."""
+"""Values that the configs ask for by name: ${project_root:}, ${run_dir:...}, ${cpu_precision:}, ..."""
 
 import netrc
 import os
@@ -34,9 +34,21 @@ def wandb_offline() -> bool:
         return True
 
 
+def cpu_precision() -> str:
+    """bf16 where the processor computes in it (the ACRNN trains almost twice as fast), else fp32.
+
+    Emulated bf16 is many times slower than fp32.
+    """
+    import torch  # heavy, and most commands that compose a config need no network
+
+    found = torch.cpu.get_capabilities()
+    return "bf16-mixed" if found.get("avx512_bf16") or found.get("amx_bf16") else "32-true"
+
+
 def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
     OmegaConf.register_resolver("project_root", project_root, replace=True)
     OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
+    OmegaConf.register_resolver("cpu_precision", cpu_precision, replace=True)
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
     OmegaConf.register_resolver("cache_folder", lambda: str(cache_folder()), replace=True)

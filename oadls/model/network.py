@@ -18,6 +18,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head(channels=backbone.channels, sizes=backbone.sizes, classes=classes)
+        self.head.to(memory_format=backbone.memory_format)
         self.classes = classes
 
     def forward(self, images: Tensor, **options: Any) -> Any:
