@@ -1,4 +1,4 @@
-"""Values that the configs ask for by name: ${project_root:}, ${run_dir:...}, ${cpu_precision:}, ..."""
+"""Values that the configs ask for by name, such as ${project_root:} and ${cpu_precision:}."""
 
 import netrc
 import os

@@ -4,6 +4,7 @@ Each is fitted on the training side of each fold, tuned on its validation side a
 test side, like the network.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from oadls.experiment import Experiment, build
 from oadls.metrics import fitness, scores
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation of the linear probe
+WEIGHTS = (None, "balanced")  # of the classes
 
 
 def floor_probabilities(experiment: Experiment, sides: Sequence[np.ndarray]) -> dict[str, list]:
@@ -69,14 +71,18 @@ def _majority() -> list:
 
 
 def _by_area() -> list:
-    linear = LogisticRegression(class_weight="balanced", max_iter=1000)
-    return [make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), linear)]
+    return [
+        make_pipeline(
+            FunctionTransformer(np.log1p),
+            StandardScaler(),
+            LogisticRegression(class_weight=weight, max_iter=1000),
+        )
+        for weight in WEIGHTS
+    ]
 
 
 def _probe() -> list:
     return [
-        make_pipeline(
-            StandardScaler(), LogisticRegression(C=C, class_weight="balanced", max_iter=2000)
-        )
-        for C in STRENGTHS
+        make_pipeline(StandardScaler(), LogisticRegression(C=C, class_weight=weight, max_iter=2000))
+        for C, weight in itertools.product(STRENGTHS, WEIGHTS)
     ]
