@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from oadls.experiment import Experiment, build
-from oadls.training import make_classifier
+from oadls.training import make_classifier, quiet
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = {"all_idb2": "+experiment=all_idb2", "synthetic": "+experiment=quickstart"}
@@ -79,6 +79,7 @@ def seconds_per_epoch(cfg: DictConfig) -> float:
 
 
 def main() -> None:
+    quiet()
     table = Table(title="macro precision, mean ± standard deviation over seeds")
     for column in ("data", "reading", "validation", "test", "test AUROC", "s/epoch"):
         table.add_column(column)

@@ -72,7 +72,7 @@ def test_cell_whole_and_background_see_different_pictures(data_dir: Path, tmp_pa
     for name in ("all_idb2", "all_idb2_whole", "all_idb2_background"):
         metrics = run(tmp_path / name, f"+experiment={name}", f"data.root={root}", "split.folds=2")
         assert metrics["test"]["cells"] == 20
-        assert metrics["test"]["uncertainty"]["unit"].startswith("image")
+        assert metrics["test"]["uncertainty"]["unit"].startswith("an image")
         found[name] = (tmp_path / name / "predictions.csv").read_text()
     assert len(set(found.values())) == 3
 

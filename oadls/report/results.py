@@ -103,9 +103,9 @@ def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[
     found = scores(labels, probabilities, classes=classes)
     found["uncertainty"] = group_intervals(labels, probabilities, groups, classes=classes)
     if table["patient"].isna().any():
-        found["uncertainty"]["unit"] = "image with its duplicates: patients are not recorded"
+        found["uncertainty"]["unit"] = "an image with its duplicates: patients are not recorded"
     else:
-        found["uncertainty"]["unit"] = "patient with all who share an image"
+        found["uncertainty"]["unit"] = "a patient with all who share an image"
     return found
 
 

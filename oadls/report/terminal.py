@@ -36,7 +36,7 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
     console.print(table)
     console.print(
         f"Scores are macro means. The interval resamples {uncertainty['groups']} groups; "
-        f"a group is a {uncertainty['unit']}."
+        f"a group is {uncertainty['unit']}."
     )
     if uncertainty["warning"]:
         console.print(f"Careful: {uncertainty['warning']}.", style="yellow")
