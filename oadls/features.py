@@ -103,5 +103,6 @@ def _describe_trunk(backbone: Backbone) -> dict[str, Any]:
         "mean": backbone.mean.flatten().tolist(),
         "std": backbone.std.flatten().tolist(),
         "taps": backbone.taps,
+        "cover": backbone.cover,
         "cut": backbone.cut,
     }

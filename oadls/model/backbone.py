@@ -26,7 +26,9 @@ class Backbone(nn.Module):
     weights    : "package", "hub", "random" or the path of a local file (see `weights.create`)
     size       : side of the square images in pixels
     mean, std  : of the pretraining, per RGB channel in [0, 1]
-    taps       : the pieces whose outputs are returned; negative counts from the end
+    taps       : the pieces whose outputs are returned; negative counts from the end. "cover" before
+        them also returns, first, how much of each 8×8 px the cell covers where it is cut out on
+        black: (B, 1, size // 8, size // 8) in [0, 1]
     train_last : how many of the last pieces are trained, or "all"
     seed       : of random weights
     channels   : of every tapped map; `sizes`: their (height, width)
@@ -44,13 +46,15 @@ class Backbone(nn.Module):
         size: int,
         mean: Sequence[float] = (0.5, 0.5, 0.5),
         std: Sequence[float] = (0.5, 0.5, 0.5),
-        taps: Sequence[int] = (-1,),
+        taps: Sequence[int | str] = (-1,),
         train_last: int | str = 0,
         channels_last: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
         pieces = _pieces(create(name=name, weights=weights, seed=seed))
+        self.cover = "cover" in taps
+        taps = [tap for tap in taps if tap != "cover"]
         self.taps = _resolve_taps(taps, pieces=len(pieces), name=name)
         pieces = pieces[: self.taps[-1] + 1]  # what no head reads is not computed
         self.cut = len(pieces) - _count_trained(train_last, pieces=len(pieces), name=name)
@@ -85,7 +89,7 @@ class Backbone(nn.Module):
         if self.cut == 0:
             return (images,)
         x = self._normalise(images)
-        kept = []
+        kept = self._covers(images)
         for index, piece in enumerate(self.frozen):
             x = piece(x)
             if index in self.taps or index == self.cut - 1:
@@ -96,11 +100,11 @@ class Backbone(nn.Module):
         """The trained part: what `trunk` returned (half precision is fine) to the tapped maps."""
         if self.cut == 0:
             x = self._normalise(maps[0])
-            tapped = []
+            tapped = self._covers(maps[0])
         else:
             maps = tuple(m.to(self.mean.dtype) for m in maps)
             x = maps[-1]
-            tapped = list(maps[: sum(tap < self.cut for tap in self.taps)])
+            tapped = list(maps[: self.cover + sum(tap < self.cut for tap in self.taps)])
         for index, piece in enumerate(self.trained, start=self.cut):
             x = piece(x)
             if index in self.taps:
@@ -127,6 +131,13 @@ class Backbone(nn.Module):
         scale = 1.0 if images.is_floating_point() else 1 / 255
         x = (images.to(self.mean.dtype) * scale - self.mean) / self.std
         return x.contiguous(memory_format=self.memory_format)
+
+    def _covers(self, images: Tensor) -> list[Tensor]:
+        """The cover of each picture, if a head asks for it."""
+        if not self.cover:
+            return []
+        cell = (images.amax(dim=1, keepdim=True) > 0).to(self.mean.dtype)  # (B, 1, size, size)
+        return [nn.functional.avg_pool2d(cell, 8)]
 
     def _map_shapes(self) -> list[torch.Size]:
         """Shapes without arithmetic: the network is run on tensors that have no data."""
@@ -181,8 +192,10 @@ class _Features(nn.Module):
         return self.model.forward_features(x)  # type: ignore[operator]
 
 
-def _resolve_taps(taps: Sequence[int], *, pieces: int, name: str) -> list[int]:
-    resolved = [tap + pieces if tap < 0 else tap for tap in taps]
+def _resolve_taps(taps: Sequence[int | str], *, pieces: int, name: str) -> list[int]:
+    if not all(isinstance(tap, int) for tap in taps):
+        raise UserError(f"backbone: taps are numbers, and cover, they are {list(taps)}")
+    resolved = [int(tap) + pieces if int(tap) < 0 else int(tap) for tap in taps]
     if (
         not resolved
         or sorted(set(resolved)) != resolved

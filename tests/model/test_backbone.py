@@ -51,6 +51,21 @@ def test_channels_and_sizes_are_those_of_the_maps(taps, train_last):
     assert network.sizes == tuple(tuple(m.shape[2:]) for m in maps)
 
 
+@pytest.mark.parametrize("train_last", [0, 3, "all"])
+def test_the_cover_comes_first_wherever_the_cut_lies(reference, train_last):
+    network = backbone(taps=["cover", 2, 3, 5, -1], train_last=train_last)
+    images = pixels()
+    images[0, :, :, 20:] = 0  # a cell on black, 20 px wide
+    cover, *maps = network(images)
+    assert network.channels[0] == 1
+    assert network.sizes[0] == tuple(cover.shape[2:]) == (8, 8)
+    columns = torch.tensor([1, 1, 0.5, 0, 0, 0, 0, 0])
+    torch.testing.assert_close(cover[0, 0], columns.expand(8, 8))
+    assert (cover[1] == 1).all()
+    for ours, theirs in zip(maps, reference, strict=True):
+        torch.testing.assert_close(ours[1], theirs[1], rtol=1e-4, atol=1e-5)
+
+
 def test_bytes_and_floats_are_the_same_image():
     network = backbone()
     for a, b in zip(network(pixels()), network(pixels() / 255), strict=True):
@@ -161,6 +176,8 @@ def test_other_convolutional_networks_are_one_piece(train_last):
         ({"taps": [3, 2]}, "taps must rise within the 9 pieces"),
         ({"taps": [9]}, "taps must rise"),
         ({"taps": []}, "taps must rise"),
+        ({"taps": ["cover"]}, "taps must rise"),
+        ({"taps": ["edge", 2]}, "taps are numbers, and cover"),
         ({"train_last": 10}, "train_last must be all or 0 to 9"),
         ({"train_last": "some"}, "it is 'some'"),
         ({"name": "resnet18", "taps": [1, 2]}, "only EfficientNets have more than one"),
