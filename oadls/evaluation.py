@@ -6,14 +6,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from oadls.data.split import Split
 from oadls.errors import UserError
-from oadls.experiment import Experiment, build
-from oadls.training import Fit, make_classifier, predict_sides, probabilities_of, quiet
+from oadls.experiment import Experiment
+from oadls.training import (
+    Fit,
+    make_classifier,
+    make_trainer,
+    predict_sides,
+    probabilities_of,
+    quiet,
+)
 
 NEW_CELLS = "cells and patients that no checkpoint has seen"
 Card = dict[str, Any]
@@ -98,7 +104,7 @@ def _predict(
     network = experiment.network(seed=experiment.config.seed)
     data = experiment.data(sides, network.backbone)
     model = make_classifier(experiment, network, card)
-    trainer: pl.Trainer = build(cfg.trainer)(logger=False, enable_checkpointing=False)
+    trainer = make_trainer(cfg.trainer, logger=False, enable_checkpointing=False)
     predictions = predict_sides(trainer, model, data, str(file))
     assert len(probabilities_of(predictions)) == (sides != "").sum()
     return predictions

@@ -19,26 +19,30 @@ from oadls.features import FeatureMaps, Views
 from oadls.model.backbone import Backbone
 from oadls.model.network import Network
 from oadls.pipeline import PreparedCells
+from oadls.schema import check_config, check_step
 
 # a checkpoint carries its config: it must not be able to name any other code
 TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*")
 
 
 def build(config: DictConfig, **more: Any) -> Any:
-    """Instantiate a config node with plain lists and dicts inside.
+    """Instantiate a config node with plain lists and dicts inside; UserError for a wrong setting.
 
     A `_partial_` becomes a plain functools.partial: Hydra's own cannot be sent to a worker process.
     """
-    return _plain_partial(
-        instantiate(config, _convert_="all", _execution_whitelist_=TRUSTED, **more)
+    step = _plain_partial(
+        instantiate(config, _convert_="all", _partial_=True, _execution_whitelist_=TRUSTED, **more)
     )
+    return step if config.get("_partial_") else step()
 
 
 def _plain_partial(value: Any) -> Any:
     if not isinstance(value, partial):
         return value
     bound = {name: _plain_partial(setting) for name, setting in value.keywords.items()}
-    return partial(value.func, *value.args, **bound)
+    step = partial(value.func, *value.args, **bound)
+    check_step(step)
+    return step
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Experiment:
     @classmethod
     def open(cls, config: DictConfig) -> "Experiment":
         """Collect the cells and run the pipeline on those that the cache does not hold."""
+        check_config(config)
         cells = collect(build(config.data.source), max_bad=config.data.max_bad)
         prepared = PreparedCells(build(config.pipeline)())
         prepared.fill(cells.table)

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from oadls.data.dataset import CellData
 from oadls.data.split import Split
@@ -104,7 +105,8 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
     model = make_classifier(experiment, network, card)
     history, keep = History(), _checkpoints(folder, split.name)
     logger = _logger(cfg, folder, split.name)
-    trainer: pl.Trainer = build(cfg.trainer)(
+    trainer = make_trainer(
+        cfg.trainer,
         max_epochs=cfg.training.epochs,
         logger=logger,
         callbacks=[
@@ -133,6 +135,14 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
             wandb.finish(exit_code=failed)
     assert keep.best_model_score is not None
     return Fit(split.name, split.fold, predictions, epochs, keep.best_model_score.item())
+
+
+def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
+    """The Trainer of a config; UserError for what Lightning refuses."""
+    try:
+        return build(config)(**settings)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {error}") from error
 
 
 def make_classifier(experiment: Experiment, network: Network, card: dict[str, Any]) -> Classifier:

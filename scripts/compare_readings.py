@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from oadls.experiment import Experiment, build
-from oadls.training import make_classifier, quiet
+from oadls.experiment import Experiment
+from oadls.training import make_classifier, make_trainer, quiet
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = {"all_idb2": "+experiment=all_idb2", "synthetic": "+experiment=quickstart"}
@@ -65,7 +65,8 @@ def seconds_per_epoch(cfg: DictConfig) -> float:
     split = experiment.splits()[0]
     data = experiment.data(experiment.sides(split), network.backbone)
     watch = Stopwatch()
-    trainer = build(cfg.trainer)(
+    trainer = make_trainer(
+        cfg.trainer,
         max_epochs=2,
         limit_val_batches=0,
         logger=False,

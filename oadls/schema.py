@@ -1,0 +1,90 @@
+"""What a setting may be. A misspelt value ends in one line that names it, not in a traceback."""
+
+import functools
+import typing
+from typing import Annotated, Any
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
+
+from oadls.data.dataset import Balance
+from oadls.errors import UserError
+
+
+class TrainingSettings(BaseModel):
+    """The group `training` of conf/train.yaml, which says what each one means."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    views: PositiveInt
+    test_views: PositiveInt
+    balance: Balance
+    patience: PositiveInt
+    class_weights: list[PositiveFloat] | None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    backbone_lr_factor: NonNegativeFloat
+    workers: NonNegativeInt
+
+
+class DataSettings(BaseModel):
+    """What every group of conf/data has."""
+
+    max_bad: Annotated[float, Field(ge=0, le=1)]
+    window: PositiveFloat | None
+    classes: list[str] | None
+    positive: str | None
+
+
+class Settings(BaseModel):
+    """The values of a config that no function takes as they are."""
+
+    seed: NonNegativeInt
+    data: DataSettings
+    training: TrainingSettings | None = None
+
+
+def check_config(config: DictConfig) -> None:
+    """UserError that names every setting with a value that it cannot have."""
+    try:
+        Settings.model_validate(OmegaConf.to_container(config, resolve=True))
+    except ValidationError as error:
+        raise UserError(_explain("settings", error)) from None
+
+
+def check_step(step: functools.partial) -> None:
+    """UserError when a bound setting of a step or an optimizer is not of its annotated type."""
+    if not step.func.__module__.startswith(("oadls.", "torch.optim.")):
+        return
+    is_class = isinstance(step.func, type)
+    function = step.func.__init__ if is_class else step.func
+    hints = typing.get_type_hints(function, include_extras=True)
+    for name, value in step.keywords.items():
+        if name in hints:
+            try:
+                _adapter(hints[name]).validate_python(value)
+            except ValidationError as error:
+                message = _explain(step.func.__name__, error, name)
+                raise UserError(message) from None
+
+
+def _adapter(hint: Any) -> TypeAdapter:
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def _explain(owner: str, error: ValidationError, setting: str = "") -> str:
+    """The first fault of each setting; of a union of types, what the first one says."""
+    lines: dict[str, str] = {}
+    for fault in error.errors():
+        name = setting or ".".join(part for part in fault["loc"] if isinstance(part, str))
+        lines.setdefault(name, f"{fault['msg']}, it is {fault['input']!r}")
+    return "; ".join(f"{owner}: {name}: {text}" for name, text in lines.items())
