@@ -21,7 +21,7 @@ from oadls.training import (
     quiet,
 )
 
-NEW_CELLS = "cells and patients that no checkpoint has seen"
+NEW_CELLS = "each cell by the checkpoints that have not seen its patient"
 Card = dict[str, Any]
 
 

@@ -210,6 +210,7 @@ def quiet() -> None:
         "number of training batches",
         "directory .* exists",
         "in eval mode at the start of training",  # the frozen trunk is meant to be
+        "when using `ckpt_path`, callbacks used",  # predicting needs none of them
         "isinstance.treespec, LeafSpec.. is deprecated",
     ):
         warnings.filterwarnings("ignore", f".*{text}.*")

@@ -102,7 +102,7 @@ def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[
     groups = table["group"].to_numpy()[test["row"]]
     found = scores(labels, probabilities, classes=classes)
     found["uncertainty"] = group_intervals(labels, probabilities, groups, classes=classes)
-    if table["patient"].isna().any():
+    if table["patient"].iloc[test["row"]].isna().any():
         found["uncertainty"]["unit"] = "an image with its duplicates: patients are not recorded"
     else:
         found["uncertainty"]["unit"] = "a patient with all who share an image"
