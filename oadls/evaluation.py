@@ -104,7 +104,10 @@ def _predict(
     network = experiment.network(seed=experiment.config.seed)
     data = experiment.data(sides, network.backbone)
     model = make_classifier(experiment, network, card)
-    trainer = make_trainer(cfg.trainer, logger=False, enable_checkpointing=False)
+    precision = card["config"]["trainer"]["precision"]  # else the metrics of the run would differ
+    trainer = make_trainer(
+        cfg.trainer, precision=precision, logger=False, enable_checkpointing=False
+    )
     predictions = predict_sides(trainer, model, data, str(file))
     assert len(probabilities_of(predictions)) == (sides != "").sum()
     return predictions

@@ -24,6 +24,7 @@ SMALL = (
     "training.batch_size=8",
     "training.patience=9",
     "split.val=0.25",
+    "trainer.precision=32-true",  # evaluation must keep to it where the default is bf16
 )
 
 
