@@ -35,10 +35,7 @@ def wandb_offline() -> bool:
 
 
 def cpu_precision() -> str:
-    """bf16 where the processor computes in it (the ACRNN trains almost twice as fast), else fp32.
-
-    Emulated bf16 is many times slower than fp32.
-    """
+    """bf16 where the processor has its arithmetic, in which the ACRNN trains faster; else fp32."""
     import torch  # heavy, and most commands that compose a config need no network
 
     found = torch.cpu.get_capabilities()

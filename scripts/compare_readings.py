@@ -3,8 +3,8 @@
 python scripts/compare_readings.py
 
 Every reading on all_idb2 and on synthetic, several seeds (of folds and of weights), everything else
-as shipped but images of 160 px and 4 views: reading A costs ten times A128. Chosen is on
-validation; the test scores stand beside it. What is finished is not run again.
+as shipped but images of 160 px and 4 views: reading A costs six times A128.
+Validation chooses; the test scores stand beside it. What is finished is not run again.
 """
 
 import json
