@@ -5,7 +5,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-Keep = Literal["cell", "whole", "background"]
+Keep = Literal["cell", "everything", "background"]
 
 
 def crop(
@@ -13,17 +13,19 @@ def crop(
     mask: np.ndarray,
     *,
     keep: Keep = "cell",
+    cut: bool = True,
     size: int = 260,
     window: float | None = None,
     margin: float = 0.1,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a square window round the cell and resize it.
+    """Show the cell, its surround or both, in a square window round the cell or as a whole.
 
     image : (H, W, 3) uint8 RGB
     mask : (H, W) uint8, 0 background, 128 cytoplasm, 255 nucleus
-    keep : "cell" blackens everything but the cell. "whole" shows the whole image.
-        "background" shows the whole image with the cell painted in the mean colour around it
-        (black would give away the cell's size): what is left is the floor
+    keep : "cell" blackens everything but the cell. "everything" shows the image as it is.
+        "background" paints the cell in the mean colour around it (black would give away the
+        cell's size): what is left is the floor
+    cut : a window round the cell; False shows the whole image
     size : side of the result in px
     window : side of the window in px of the image. A fixed window keeps the true size of the cell
         visible (a cell larger than it is shrunk to fit); None fits every cell by its own size
@@ -33,15 +35,13 @@ def crop(
     cell = mask > 0
     if keep == "cell":
         image = np.where(cell[..., None], image, np.uint8(0))
+    elif keep == "background":
+        image = _paint_over(image, cell)
+    height, width = cell.shape
+    centre, side = np.array([(width - 1) / 2, (height - 1) / 2]), float(max(height, width))
+    if cut:
         centre, longest = _centre_and_length(cell)
-        side = (1 + margin) * longest
-        if window is not None:
-            side = max(window, 1.02 * longest)
-    else:
-        if keep == "background":
-            image = _paint_over(image, cell)
-        height, width = cell.shape
-        centre, side = np.array([(width - 1) / 2, (height - 1) / 2]), float(max(height, width))
+        side = (1 + margin) * longest if window is None else max(window, 1.02 * longest)
     return _resample(image, mask, centre=centre, side=side, size=size)
 
 

@@ -1,5 +1,6 @@
 """Size, shape and colour of the nucleus and of the cell, as a hematologist describes them."""
 
+import cv2
 import numpy as np
 from scipy.spatial import ConvexHull
 from skimage.measure import regionprops
@@ -22,11 +23,15 @@ def measure(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
         {cell,nucleus}_solidity                     area / area of the convex hull, 0 to 1
         {cell,nucleus}_eccentricity                 of the ellipse with the same moments, 0 to 1
         {cell,nucleus,cytoplasm}_mean_{r,g,b}       0 to 255
-    An absent part has the area 0 and NaN for everything else; the lobes of a nucleus count as one
+        background_mean_{r,g,b}                     0 to 255, of what is neither cell nor black
+        cell_contrast                               standard deviation of gray in the cell, 0 to 255
+        cell_sharpness                              standard deviation of its Laplacian, 0 to 2040
+    An absent part has the area 0 and NaN for everything else that is said of it; the lobes of a nucleus count as one
     object. Raises ValueError for arrays of another shape or type, or a mask with another code.
     """
     _check(image, mask)
     cell = mask > 0
+    background = mean_colour(image, ~cell & image.any(axis=2))
     if cell.any():  # the work is in proportion to the cell, not to the image
         box = bounding_box(cell)
         image, mask, cell = image[box], mask[box], cell[box]
@@ -41,7 +46,23 @@ def measure(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     for name, part in parts.items():
         means = mean_colour(image, part)
         facts |= {f"{name}_mean_{band}": mean for band, mean in zip("rgb", means, strict=True)}
-    return facts
+    facts |= {f"background_mean_{band}": m for band, m in zip("rgb", background, strict=True)}
+    return facts | quality(image, cell)
+
+
+def quality(image: np.ndarray, cell: np.ndarray) -> dict[str, float]:
+    """How well the picture of a cell can be seen: contrast and sharpness, NaN without a cell.
+
+    The rim takes no part in the sharpness: on a cut-out cell it is the sharpest edge of all.
+    """
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    inner = cv2.erode(cell.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0) > 0
+    inner = inner if inner.any() else cell
+    edges = cv2.Laplacian(gray, cv2.CV_32F)
+    return {
+        "cell_contrast": float(gray[cell].std()) if cell.any() else float("nan"),
+        "cell_sharpness": float(edges[inner].std()) if cell.any() else float("nan"),
+    }
 
 
 def shape_of(part: np.ndarray) -> dict[str, float]:

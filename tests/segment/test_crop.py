@@ -45,14 +45,26 @@ def test_a_cell_larger_than_the_window_is_shrunk_to_fit() -> None:
 
 def test_the_whole_image_is_shown_whole() -> None:
     image, mask = picture()
-    shown, _ = crop(image, mask, keep="whole", size=100)
+    shown, _ = crop(image, mask, keep="everything", cut=False, size=100)
     np.testing.assert_array_equal(shown, image)
+
+
+def test_mask_and_window_are_apart() -> None:
+    """A window without the mask, and the mask without a window."""
+    image, mask = picture()
+    windowed, codes = crop(image, mask, keep="everything", size=60, window=60)
+    assert (codes > 0).sum() == pytest.approx((mask > 0).sum(), rel=0.02)
+    assert windowed.min(axis=-1).all()  # nothing is black
+    masked, codes = crop(image, mask, keep="cell", cut=False, size=100)
+    np.testing.assert_array_equal(codes, mask)
+    assert not masked[mask == 0].any()
+    np.testing.assert_array_equal(masked[mask > 0], image[mask > 0])
 
 
 def test_the_background_hides_the_cell_and_its_outline() -> None:
     image, mask = picture()
-    shown, _ = crop(image, mask, keep="background", size=100)
+    shown, _ = crop(image, mask, keep="background", cut=False, size=100)
     assert np.ptp(shown.reshape(-1, 3).astype(int), axis=0).max() <= 1
     filled = np.full_like(mask, 128)
-    blank, _ = crop(image, filled, keep="background", size=100)
+    blank, _ = crop(image, filled, keep="background", cut=False, size=100)
     assert not blank.any()

@@ -13,6 +13,7 @@ NAMES = {
     "cell_perimeter", "cell_solidity", "cell_eccentricity",
     "nucleus_perimeter", "nucleus_solidity", "nucleus_eccentricity",
     *(f"{part}_mean_{band}" for part in ("cell", "nucleus", "cytoplasm") for band in "rgb"),
+    *(f"background_mean_{band}" for band in "rgb"), "cell_contrast", "cell_sharpness",
 }  # fmt: skip
 
 
@@ -38,6 +39,25 @@ def test_disks_have_the_areas_and_outlines_of_circles():
     for part in ("cell", "nucleus"):
         assert facts[f"{part}_solidity"] > 0.98
         assert facts[f"{part}_eccentricity"] < 0.05
+
+
+def test_a_blurred_cell_is_less_sharp_and_a_flat_one_has_no_contrast():
+    rng = np.random.default_rng(0)
+    image, mask = disk_cell()
+    textured = np.clip(image + rng.normal(0, 20, image.shape), 0, 255).astype(np.uint8)
+    blurred = ndimage.gaussian_filter(textured, (1.5, 1.5, 0))
+    sharp, soft = measure(textured, mask), measure(blurred, mask)
+    assert soft["cell_sharpness"] < sharp["cell_sharpness"] / 3
+    flat = measure(np.full_like(image, 90), mask)
+    assert flat["cell_contrast"] == 0
+    assert flat["cell_sharpness"] == 0
+
+
+def test_the_background_is_neither_cell_nor_black():
+    image, mask = disk_cell()
+    assert measure(image, mask)["background_mean_g"] == pytest.approx(240)
+    cut_out = np.where(mask[..., None] > 0, image, np.uint8(0))
+    assert np.isnan(measure(cut_out, mask)["background_mean_g"])
 
 
 def test_ellipse_has_the_eccentricity_of_its_axes():
@@ -120,6 +140,7 @@ def test_empty_mask_gives_areas_of_0_and_nan_otherwise():
     image, mask = disk_cell(cell=0, nucleus=0)
     facts = measure(image, mask)
     known = {name for name, value in facts.items() if not math.isnan(value)}
+    known -= {f"background_mean_{band}" for band in "rgb"}
     assert known == {"cell_area", "nucleus_area", "cytoplasm_area"}
     assert all(facts[name] == 0 for name in known)
 
