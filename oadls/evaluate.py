@@ -14,14 +14,19 @@ from omegaconf import DictConfig, OmegaConf
 from oadls.errors import tell_user
 from oadls.evaluation import load_cards, predict_again, predict_new
 from oadls.report.results import report_run
+from oadls.run import write_fit
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Rebuild the metrics of a run, or measure its networks on other cells."""
     cards = load_cards(cfg.checkpoint)
     predict = predict_again if OmegaConf.select(cfg, "data") is None else predict_new
-    experiment, fits, protocol = predict(cards, cfg)
-    return report_run(experiment, fits, folder, protocol)
+    run = predict(cards, cfg, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(run.experiment.config, folder / "config.yaml")
+    for fit in run.fits:
+        write_fit(folder, fit)
+    return report_run(run)
 
 
 @hydra.main(config_path="../conf", config_name="evaluate")

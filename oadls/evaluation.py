@@ -9,17 +9,10 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment
-from oadls.training import (
-    Fit,
-    make_classifier,
-    make_trainer,
-    predict_sides,
-    probabilities_of,
-    quiet,
-)
+from oadls.run import Fit, Run, probabilities_of
+from oadls.training import make_classifier, make_trainer, predict_sides, quiet
 
 NEW_CELLS = "each cell by the checkpoints that have not seen its patient"
 Card = dict[str, Any]
@@ -43,7 +36,7 @@ def load_cards(place: str) -> dict[Path, Card]:
     return cards
 
 
-def predict_again(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fit], Split]:
+def predict_again(cards: dict[Path, Card], cfg: DictConfig, folder: Path) -> Run:
     """The cells of the training run, on the sides that they had in each fold."""
     experiment = _open(next(iter(cards.values())), cfg)
     splits = {split.name: split for split in experiment.splits()}
@@ -51,11 +44,11 @@ def predict_again(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment,
     for file, card in cards.items():
         split = splits[card["split"]]
         predictions = _predict(experiment, file, card, experiment.sides(split), cfg)
-        fits.append(Fit(split.name, split.fold, predictions, pd.DataFrame(), float("nan")))
-    return experiment, fits, next(iter(splits.values()))
+        fits.append(_untrained(split.name, split.fold, split.repeat, predictions, file))
+    return Run(experiment, fits, folder, split.protocol, split.by_image)
 
 
-def predict_new(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, list[Fit], Split]:
+def predict_new(cards: dict[Path, Card], cfg: DictConfig, folder: Path) -> Run:
     """Other cells: the mean over the checkpoints that have seen neither the cell nor its patient.
 
     Raises UserError when every labelled cell was seen by every checkpoint
@@ -67,13 +60,17 @@ def predict_new(cards: dict[Path, Card], cfg: DictConfig) -> tuple[Experiment, l
         fresh = (experiment.labels >= 0) & ~seen_by(card, experiment.table)
         if fresh.any():
             predictions = _predict(experiment, file, card, np.where(fresh, "test", ""), cfg)
-            fits.append(Fit(card["split"], 0, predictions, pd.DataFrame(), float("nan")))
+            fits.append(_untrained(card["split"], 0, 0, predictions, file))
     if not fits:
         raise UserError(
             f"evaluate: {cfg.data.name} has no labelled cell of a patient that the checkpoint "
             "has not seen in training"
         )
-    return experiment, fits, Split(NEW_CELLS, 0, pd.Series(dtype=object))
+    return Run(experiment, fits, folder, NEW_CELLS, by_image=False)
+
+
+def _untrained(name: str, fold: int, repeat: int, predictions: pd.DataFrame, file: Path) -> Fit:
+    return Fit(name, fold, repeat, predictions, pd.DataFrame(), float("nan"), file.absolute())
 
 
 def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:

@@ -32,11 +32,14 @@ class Views:
 
     def picture(self, key: str, view: int = 0) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
-        return self.augment(self._cropped(key), view=view, seed=int(key[:8], 16))
+        return self.augment(self._cropped(key)[0], view=view, seed=int(key[:8], 16))
 
-    def _crop(self, key: str) -> np.ndarray:
-        image, _ = self.crop(*self.prepared.picture(key))
-        return image
+    def mask(self, key: str) -> np.ndarray:
+        """(S, S) uint8 mask of view 0, 0 background, 128 cytoplasm, 255 nucleus."""
+        return self._cropped(key)[1]
+
+    def _crop(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        return self.crop(*self.prepared.picture(key))
 
     @property
     def recipe(self) -> dict[str, Any]:

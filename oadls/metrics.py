@@ -90,7 +90,7 @@ def _aurocs(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
             values.append(np.nan)
             continue
         # float64: ties must stay ties and near-ties must not become ones
-        score = torch.as_tensor(probabilities[:, k], dtype=torch.float64)
+        score = torch.tensor(probabilities[:, k], dtype=torch.float64)
         values.append(binary_auroc(score, torch.as_tensor(positive).long()).item())
     return np.array(values)
 

@@ -16,7 +16,7 @@ from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.parallel import parallel_map
 from oadls.pipeline import Pipeline, PreparedCells
-from oadls.report.figures import contact_sheet
+from oadls.report.pictures import contact_sheet
 from oadls.segment.score import score_mask
 
 

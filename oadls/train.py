@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
+from oadls.run import Run
 from oadls.training import fit_all, open_run
 
 
@@ -18,7 +19,7 @@ def train(cfg: DictConfig) -> float:
     experiment = Experiment.open(cfg)
     splits = experiment.splits()
     fits = fit_all(experiment, splits, folder)
-    report_run(experiment, fits, folder, splits[0])
+    report_run(Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image))
     return sum(fit.fitness for fit in fits) / len(fits)
 
 

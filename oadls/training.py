@@ -1,9 +1,7 @@
 """Fit every fold, keep the checkpoint with the best validation fitness, predict with it once."""
 
-import json
 import logging
 import warnings
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,27 +21,12 @@ from oadls.errors import UserError
 from oadls.experiment import Experiment, build, plain
 from oadls.model.classifier import Classifier, pool_views
 from oadls.model.network import Network
+from oadls.run import Fit, read_fit, write_fit
 from oadls.settings import run_dir
 
-RESUMABLE = ("ckpt_path", "trainer", "logger", "floors")  # settings that may change on resuming
+# settings that may change on resuming
+RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What one network left behind.
-
-    name, fold : of its split
-    predictions : row (of the table), side, label (index), probability_0 ... of every cell in it
-    history : one row an epoch
-    fitness : best validation fitness
-    """
-
-    name: str
-    fold: int
-    predictions: pd.DataFrame
-    history: pd.DataFrame
-    fitness: float
 
 
 def open_run(cfg: Any) -> Path:
@@ -78,11 +61,11 @@ def fit_all(experiment: Experiment, splits: list[Split], folder: Path) -> list[F
     quiet()
     fits = []
     for number, split in enumerate(splits):
-        done = _read_fit(folder, split)
+        done = read_fit(folder, split.name)
         if done is None:
             log.info("network %d of %d: %s", number + 1, len(splits), split.name)
             done = fit(experiment, split, folder)
-            _write_fit(folder, done)
+            write_fit(folder, done)
         fits.append(done)
     return fits
 
@@ -94,7 +77,7 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
         raise UserError(
             f"split {split.name}: the checkpoint is chosen on validation, which has no cell"
         )
-    network = experiment.network(seed=cfg.seed)
+    network = experiment.network(seed=cfg.seed + split.repeat)
     data = experiment.data(experiment.sides(split), network.backbone)
     card = {
         "config": plain(cfg),
@@ -134,7 +117,15 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
 
             wandb.finish(exit_code=failed)
     assert keep.best_model_score is not None
-    return Fit(split.name, split.fold, predictions, epochs, keep.best_model_score.item())
+    return Fit(
+        split.name,
+        split.fold,
+        split.repeat,
+        predictions,
+        epochs,
+        keep.best_model_score.item(),
+        Path(keep.best_model_path),
+    )
 
 
 def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
@@ -173,11 +164,6 @@ def predict_sides(
             part[f"probability_{k}"] = probabilities[:, k]
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
-
-
-def probabilities_of(predictions: pd.DataFrame) -> np.ndarray:
-    """(N, K) float64 from the columns probability_0 ..."""
-    return predictions.filter(regex=r"^probability_\d+$").to_numpy()
 
 
 class History(Callback):
@@ -251,26 +237,3 @@ def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
         "images": sorted({key[:16] for key in seen["pixels_sha256"]}),
         "patients": sorted(set(known["source"] + ":" + known["patient"])),
     }
-
-
-def _write_fit(folder: Path, done: Fit) -> None:
-    place = folder / "folds"
-    place.mkdir(exist_ok=True)
-    done.predictions.to_csv(place / f"{done.name}-predictions.csv", index=False)
-    done.history.to_csv(place / f"{done.name}-history.csv", index=False)
-    draft = place / f".{done.name}.json"
-    draft.write_text(json.dumps({"fold": done.fold, "fitness": done.fitness}))
-    draft.rename(place / f"{done.name}.json")  # the sign that the fit is whole
-
-
-def _read_fit(folder: Path, split: Split) -> Fit | None:
-    place = folder / "folds"
-    sign = place / f"{split.name}.json"
-    if not sign.is_file():
-        return None
-    predictions, history = (
-        pd.read_csv(place / f"{split.name}-{kind}.csv", float_precision="round_trip")
-        for kind in ("predictions", "history")
-    )
-    fitness = json.loads(sign.read_text())["fitness"]
-    return Fit(split.name, split.fold, predictions, history, fitness)

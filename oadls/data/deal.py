@@ -8,7 +8,7 @@ import numpy as np
 def deal(counts: np.ndarray, shares: Sequence[float], *, rng: np.random.Generator) -> np.ndarray:
     """Assign each group to a side.
 
-    counts : (G, K) int, cells of each class in each group
+    counts : (G, K) at least 0, cells of each class in each group
     shares : (S,) wanted fraction of the cells, in any unit; while a class has fewer groups than
         there are sides, the first sides get one first
     rng : breaks ties between groups of one size

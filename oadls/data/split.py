@@ -17,6 +17,8 @@ from oadls.errors import UserError
 log = logging.getLogger(__name__)
 
 SIDES = ("train", "test", "val")  # when groups are scarce, the first get theirs first
+SHOWN_SIDES = ("train", "val", "test")  # in the order of a sentence
+LEAKS = ("group", "patient", "pixels_sha256")  # must not stand on two sides
 FOLDS = ("fold_0", "fold_1", "fold_2")  # C-NMC's training part
 PAPER_DRAW = {"normal": 1927, "all": 1948}
 
@@ -28,6 +30,7 @@ class Split:
     protocol : name of the rule; says so when it is by image
     fold : number of the fold, 0 where there is only one
     turn : tells splits apart that test the same fold but validate on another
+    repeat : tells apart the partitions of a repeated cross-validation
     side : "train", "val", "test" or "" (unused) of each cell; the index is the cell's name
     by_image : True when a patient may stand on two sides
     """
@@ -37,11 +40,13 @@ class Split:
     side: pd.Series
     by_image: bool = False
     turn: int = 0
+    repeat: int = 0
 
     @property
     def name(self) -> str:
-        """What files of this split are called: fold_0, or fold_0-turn_1 for a second one."""
-        return f"fold_{self.fold}" + (f"-turn_{self.turn}" if self.turn else "")
+        """What files of this split are called: fold_0, and fold_0-turn_1-repeat_1 of others."""
+        more = {"turn": self.turn, "repeat": self.repeat}
+        return f"fold_{self.fold}" + "".join(f"-{key}_{n}" for key, n in more.items() if n)
 
     def rows(self, table: pd.DataFrame, side: str) -> pd.DataFrame:
         """The cells of one side, in the table's order."""
@@ -115,10 +120,11 @@ def paper(
 
 
 def grouped_kfold(
-    table: pd.DataFrame, *, seed: int, folds: int = 5, val: float | str = "next"
+    table: pd.DataFrame, *, seed: int, folds: int = 5, val: float | str = "next", repeats: int = 1
 ) -> list[Split]:
     """Each group is tested once and is never split; the folds get equal shares of every class.
 
+    repeats : how many times the groups are dealt anew; each cell is tested once in every repeat
     val : "next" validates on the following fold; "rotate" on each other fold in turn, so that a
         cell is tested by folds - 1 networks, whose mean counts; a fraction carves that share of
         groups from the training part
@@ -133,15 +139,18 @@ def grouped_kfold(
     names, counts, members = _groups(table)
     if folds > len(names):
         raise UserError(f"split: {folds} folds need as many groups, the table has {len(names)}")
-    fold_of = deal(counts, [1.0] * folds, rng=np.random.default_rng(seed))
+    if repeats < 1:
+        raise UserError(f"split: repeats is 1 or more, got {repeats}")
     turns = range(1, folds) if val == "rotate" else [1]
     splits = []
-    for fold, turn in itertools.product(range(folds), turns):
-        rng = np.random.default_rng([seed, fold])
-        validated = (fold + turn) % folds if isinstance(val, str) else float(val)
-        side = _turn(fold_of, counts, fold=fold, folds=folds, val=validated, rng=rng)
-        side = _spread(side, members)
-        splits.append(_split(table, side, "grouped_kfold", fold=fold, turn=turn - 1))
+    for repeat in range(repeats):
+        fold_of = _deal_folds(counts, folds, seed=seed, repeat=repeat)
+        for fold, turn in itertools.product(range(folds), turns):
+            rng = np.random.default_rng([seed + repeat, fold])
+            validated = (fold + turn) % folds if isinstance(val, str) else float(val)
+            side = _turn(fold_of, counts, fold=fold, folds=folds, val=validated, rng=rng)
+            one = _split(table, _spread(side, members), "grouped_kfold", fold=fold)
+            splits.append(dataclasses.replace(one, turn=turn - 1, repeat=repeat))
     return splits
 
 
@@ -162,13 +171,13 @@ def grouped_holdout(
 
 
 def image_kfold(
-    table: pd.DataFrame, *, seed: int, folds: int = 5, val: float | str = "next"
+    table: pd.DataFrame, *, seed: int, folds: int = 5, val: float | str = "next", repeats: int = 1
 ) -> list[Split]:
     """As `grouped_kfold`, with every image for itself: shows what a leaking split pretends."""
     alone = table.assign(group=table["name"])
     return [
         dataclasses.replace(split, protocol="image_kfold", by_image=True)
-        for split in grouped_kfold(alone, seed=seed, folds=folds, val=val)
+        for split in grouped_kfold(alone, seed=seed, folds=folds, val=val, repeats=repeats)
     ]
 
 
@@ -181,9 +190,9 @@ def check_split(table: pd.DataFrame, split: Split) -> None:
     if side.isna().any() or not set(side) <= {*SIDES, ""}:
         raise UserError(f"split {split.protocol}: a side of {SIDES} or '' for every cell")
     if not split.by_image:
-        for column in ("group", "patient", "pixels_sha256"):
-            if column in table.columns:
-                _refuse_leak(table[column], side, column=column, protocol=split.protocol)
+        leaks = find_leaks(table, split)
+        for column in LEAKS:
+            _refuse_leak(leaks[leaks["column"] == column], protocol=split.protocol)
     classes = set(table["label"].dropna())
     for name in SIDES:
         absent = sorted(classes - set(table["label"][side == name]))
@@ -196,17 +205,41 @@ def check_split(table: pd.DataFrame, split: Split) -> None:
             )
 
 
-def _refuse_leak(values: pd.Series, side: pd.Series, *, column: str, protocol: str) -> None:
-    used = (side != "") & values.notna()
-    sides = side[used].groupby(values[used]).agg(lambda s: " and ".join(sorted(set(s), key=_order)))
-    leaks = sides[sides.str.contains(" and ")]
+def find_leaks(table: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Every group, patient and image that stands on two sides of a split.
+
+    returns a row each: column ("group", "patient" or "pixels_sha256", as far as the table has
+        them), value, sides ("train and test"), cells (number of its cells on those sides)
+    """
+    side = table["name"].map(split.side).to_numpy(dtype=object)
+    found = [_two_sided(table[name], side) for name in LEAKS if name in table.columns]
+    return pd.concat(found, ignore_index=True) if found else _leak_table([])
+
+
+def _two_sided(values: pd.Series, side: np.ndarray) -> pd.DataFrame:
+    used = (values.notna() & pd.notna(side) & (side != "")).to_numpy()
+    counts = pd.crosstab(values.to_numpy()[used], side[used])
+    counts = counts.reindex(columns=list(SHOWN_SIDES), fill_value=0)
+    leaks = counts[(counts > 0).sum(axis=1) > 1]
+    return _leak_table(
+        [
+            (values.name, value, " and ".join(np.array(SHOWN_SIDES)[row > 0]), int(row.sum()))
+            for value, row in zip(leaks.index, leaks.to_numpy(), strict=True)
+        ]
+    )
+
+
+def _leak_table(rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["column", "value", "sides", "cells"])
+
+
+def _refuse_leak(leaks: pd.DataFrame, *, protocol: str) -> None:
     if len(leaks):
+        first = leaks.iloc[0]
         more = f" (and {len(leaks) - 1} more)" if len(leaks) > 1 else ""
-        raise UserError(f"split {protocol}: {column} {leaks.index[0]} is in {leaks.iloc[0]}{more}")
-
-
-def _order(side: str) -> int:
-    return ("train", "val", "test").index(side)
+        raise UserError(
+            f"split {protocol}: {first['column']} {first['value']} is in {first['sides']}{more}"
+        )
 
 
 def _mend(table: pd.DataFrame, side: np.ndarray) -> np.ndarray:
@@ -244,6 +277,19 @@ def _groups(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return names, counts, members
 
 
+def _deal_folds(counts: np.ndarray, folds: int, *, seed: int, repeat: int) -> np.ndarray:
+    """(G,) fold of each group; the first deal is the best balanced one.
+
+    Later deals weigh the groups at random: few groups of unequal size have one best partition, and
+    repeats of it would only repeat the networks.
+    """
+    weighed: np.ndarray = counts
+    if repeat:
+        blur = np.random.default_rng([seed, 1_000_003, repeat]).lognormal(0, 0.5, len(counts))
+        weighed = counts * blur[:, None]
+    return deal(weighed, [1.0] * folds, rng=np.random.default_rng(seed + repeat))
+
+
 def _turn(
     fold_of: np.ndarray,
     counts: np.ndarray,
@@ -274,11 +320,10 @@ def _split(
     protocol: str,
     *,
     fold: int = 0,
-    turn: int = 0,
     by_image: bool = False,
 ) -> Split:
     series = pd.Series(np.asarray(side, dtype=object), index=table["name"].to_numpy(), name="side")
-    return Split(protocol, fold, series, by_image, turn)
+    return Split(protocol, fold, series, by_image)
 
 
 def _labelled(table: pd.DataFrame) -> pd.Series:

@@ -16,8 +16,12 @@ Sizes = Sequence[tuple[int, int]]
 
 
 class Plane(nn.Module):
-    """(B, channels, frequency, time) from the maps of a backbone."""
+    """(B, channels, frequency, time) from the maps of a backbone.
 
+    spatial : rows and columns of the plane are those of the picture
+    """
+
+    spatial = False
     channels: int
     frequency: int
     time: int
@@ -62,6 +66,8 @@ class PyramidPlane(Plane):
 
     Its rows and columns stay those of the image, so that attention is a map over the image.
     """
+
+    spatial = True
 
     def __init__(
         self, *, channels: Sequence[int], sizes: Sizes, width: int = 32, side: int = 96

@@ -1,65 +1,133 @@
-"""The files of a run: metrics.json, predictions.csv, history.csv, cells.csv, figures, ..."""
+"""The files of a run: metrics.json, predictions.csv, history.csv, cells.csv, report.html."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from oadls.baselines.floors import floor_probabilities
-from oadls.data.split import Split
+from oadls.calibration import brier, expected_calibration_error
 from oadls.experiment import Experiment
 from oadls.metrics import scores
-from oadls.report.figures import plot_confusion, plot_history
+from oadls.operating import Operating, operate
+from oadls.patients import patient_scores, patient_table
 from oadls.report.terminal import print_summary
+from oadls.run import Fit, Run, pool_networks, probabilities_of, sides_of
 from oadls.statistics import group_intervals
-from oadls.training import Fit, probabilities_of
 
 Metrics = dict[str, Any]
+HEADLINE = ("precision", "auroc", "accuracy", "sensitivity", "specificity", "f1")
 
 
-def report_run(experiment: Experiment, fits: list[Fit], folder: Path, protocol: Split) -> Metrics:
-    """Write everything that a finished run leaves behind, and print its summary.
+def report_run(run: Run) -> Metrics:
+    """Write everything that a finished run leaves behind, and print its summary."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    config = run.experiment.config
+    floors = score_floors(run) if config.floors else {}
+    operating = operate_run(run)
+    metrics = score_run(run, floors, operating)
+    write_tables(run, floors)
+    (run.folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False))
+    if config.get("report", True):
+        from oadls.report.page import write_report  # heavy, and a sweep's trials need none
 
-    protocol : any of the run's splits, for its name and whether it is by image
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    table, classes = experiment.table, experiment.classes
-    pooled = pd.concat([fit.predictions.assign(fold=fit.fold) for fit in fits])
-    test = pool_members(pooled[pooled["side"] == "test"])
-    predictions = prediction_table(test, table, classes)
-    metrics = {
-        "experiment": experiment.config.name,
-        "protocol": protocol.protocol,
-        "by_image": protocol.by_image,
-        "classes": classes,
-        "patients": int(table["patient"].nunique()),
-        "excluded": len(experiment.cells.excluded),
-        "pretrained": experiment.config.model.backbone.weights != "random",
-        **{side: side_scores(pooled, side, classes) for side in _other_sides(pooled)},
-        "test": scored_with_interval(test, table, classes),
-        "folds": [fold_scores(part, classes) for _, part in pooled.groupby("fold")],
-    }
-    if experiment.config.floors:
-        metrics["floors"] = score_floors(experiment, fits, folder)
-    predictions.to_csv(folder / "predictions.csv", index=False)
-    table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
-    experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
-    history = pd.concat([fit.history.assign(network=fit.name) for fit in fits])
-    if len(history):
-        history.to_csv(folder / "history.csv", index=False)
-        plot_history(history, folder / "figures" / "curves")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False))
-    plot_confusion(metrics["test"]["confusion_matrix"], classes, folder / "figures" / "confusion")
-    print_summary(metrics, experiment.cells.excluded, folder)
+        write_report(run, metrics, floors, operating)
+    print_summary(metrics, run.experiment.cells.excluded, run.folder)
     return metrics
 
 
-def pool_members(test: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell: the mean over the networks that had the cell on their test side."""
-    mean = test.groupby("row", as_index=False).mean(numeric_only=True)
-    return mean.astype({"label": int, "fold": int})
+def operate_run(run: Run) -> Operating | None:
+    """What validation sets, with the config's wishes."""
+    config = run.experiment.config
+    return operate(
+        run, sensitivity=config.get("sensitivity", 0.95), coverage=config.get("coverage", 0.9)
+    )
+
+
+def score_run(run: Run, floors: dict[str, pd.DataFrame], operating: Operating | None) -> Metrics:
+    """Everything that is a number."""
+    metrics: Metrics = {
+        "experiment": run.experiment.config.name,
+        "protocol": run.protocol,
+        "by_image": run.by_image,
+        "withheld": run.withheld,
+        "classes": run.classes,
+        "positive": None if run.positive is None else run.classes[run.positive],
+        "patients": int(run.table["patient"].nunique()),
+        "excluded": len(run.experiment.cells.excluded),
+        "pretrained": run.experiment.config.model.backbone.weights != "random",
+        **{side: side_scores(run.side(side), run.classes) for side in _other_sides(run)},
+        "test": scored_with_interval(run.test, run.table, run.classes),
+        "folds": [
+            {"repeat": fit.repeat, "fold": fit.fold, **fold_scores(part, run.classes)}
+            for fit, part in folds_of(run)
+        ],
+        "repeats": [
+            side_scores(pool_networks(part), run.classes)
+            for _, part in run.side("test").groupby("repeat")
+        ],
+    }
+    metrics["headline"] = None if metrics["withheld"] else headline(metrics["test"])
+    if floors:
+        metrics["floors"] = {
+            name: scored_with_interval(test, run.table, run.classes)
+            for name, test in floors.items()
+        }
+    if run.patients_known:
+        decisions = patient_scores(patients_of(run), positive=metrics["positive"])
+        decisions = decisions.astype(object).where(decisions.notna(), None)
+        metrics["patient_decisions"] = decisions.to_dict("records")
+    metrics["calibration"] = calibration_scores(run, operating)
+    return metrics
+
+
+def headline(test: Metrics) -> Metrics:
+    """The scores that may be quoted, each with its interval over patients."""
+    intervals = test["uncertainty"]["intervals"]
+    return {name: {"value": test[name], "interval": intervals[name]} for name in HEADLINE}
+
+
+def calibration_scores(run: Run, operating: Operating | None) -> Metrics:
+    """ECE and Brier score of the test cells, before and after temperature scaling."""
+    stages = {"before": run.test} | ({"after": operating.calibrated} if operating else {})
+    found: Metrics = {}
+    for stage, cells in stages.items():
+        labels, probabilities = cells["label"].to_numpy(), probabilities_of(cells)
+        found[stage] = {
+            "ece": expected_calibration_error(labels, probabilities),
+            "brier": brier(labels, probabilities),
+        }
+    return found
+
+
+def patients_of(run: Run) -> pd.DataFrame:
+    """One row a tested patient (see `patients.patient_table`)."""
+    return patient_table(
+        run.table["patient"].to_numpy(str)[run.test["row"]],
+        run.test["label"].to_numpy(),
+        probabilities_of(run.test),
+        classes=run.classes,
+        positive=run.positive,
+    )
+
+
+def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
+    """The tables that other programs read."""
+    folder, table = run.folder, run.table
+    prediction_table(run.test, table, run.classes).to_csv(folder / "predictions.csv", index=False)
+    table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
+    run.experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
+    history = pd.concat([fit.history.assign(network=fit.name) for fit in run.fits])
+    if len(history):
+        history.to_csv(folder / "history.csv", index=False)
+    if floors:
+        columns = {"path": table["path"].to_numpy()[run.test["row"]]}
+        for name, test in floors.items():
+            for label, column in zip(run.classes, probabilities_of(test).T, strict=True):
+                columns[f"{name}_prob_{label}"] = column
+        pd.DataFrame(columns).to_csv(folder / "floors.csv", index=False)
 
 
 def prediction_table(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
@@ -75,25 +143,33 @@ def prediction_table(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]
     return result
 
 
-def side_scores(pooled: pd.DataFrame, side: str, classes: list[str]) -> Metrics:
-    """Scores of one side, over all folds that the predictions hold."""
-    part = pooled[pooled["side"] == side]
+def side_scores(part: pd.DataFrame, classes: list[str]) -> Metrics:
+    """Scores of predictions, a row each."""
     return scores(part["label"].to_numpy(), probabilities_of(part), classes=classes)
+
+
+def folds_of(run: Run) -> Iterator[tuple[Fit, pd.DataFrame]]:
+    """The predictions of every fold of every repeat, with the first of its networks."""
+    seen: set[tuple[int, int]] = set()
+    for fit in run.fits:
+        key = (fit.repeat, fit.fold)
+        if key not in seen:
+            seen.add(key)
+            rows = run.predictions
+            yield fit, rows[(rows["repeat"] == fit.repeat) & (rows["fold"] == fit.fold)]
 
 
 def fold_scores(part: pd.DataFrame, classes: list[str]) -> Metrics:
     """Scores of every side of one fold."""
-    test = pool_members(part[part["side"] == "test"])
-    found = {side: side_scores(part, side, classes) for side in _other_sides(part)}
-    return {
-        **found,
-        "test": scores(test["label"].to_numpy(), probabilities_of(test), classes=classes),
-    }
+    sides = {side: rows for side, rows in part.groupby("side") if side != "test"}
+    found = {str(side): side_scores(rows, classes) for side, rows in sides.items()}
+    test = part[part["side"] == "test"]
+    return found | ({"test": side_scores(pool_networks(test), classes)} if len(test) else {})
 
 
-def _other_sides(pooled: pd.DataFrame) -> list[str]:
+def _other_sides(run: Run) -> list[str]:
     """Training and validation, where there are predictions of them."""
-    return [side for side in ("train", "val") if (pooled["side"] == side).any()]
+    return [side for side in ("train", "val") if (run.predictions["side"] == side).any()]
 
 
 def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> Metrics:
@@ -109,26 +185,15 @@ def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[
     return found
 
 
-def score_floors(experiment: Experiment, fits: list[Fit], folder: Path) -> dict[str, Metrics]:
-    """Out-of-fold scores of every trivial baseline; its probabilities go to floors.csv."""
-    classes, sides = experiment.classes, [_sides(experiment, fit) for fit in fits]
+def score_floors(run: Run) -> dict[str, pd.DataFrame]:
+    """Every trivial baseline's predictions of the tested cells, in the rows of `run.test`."""
+    experiment: Experiment = run.experiment
+    sides = [sides_of(fit, len(run.table)) for fit in run.fits]
     rows = np.concatenate([np.flatnonzero(side == "test") for side in sides])
-    found, columns = {}, {}
+    found = {}
     for name, per_fit in floor_probabilities(experiment, sides).items():
         test = pd.DataFrame({"row": rows, "label": experiment.labels[rows], "fold": 0})
         for k, column in enumerate(np.concatenate(per_fit).T):
             test[f"probability_{k}"] = column
-        test = pool_members(test)
-        columns["path"] = experiment.table["path"].to_numpy()[test["row"]]
-        for k, label in enumerate(classes):
-            columns[f"{name}_prob_{label}"] = test[f"probability_{k}"].to_numpy()
-        found[name] = scored_with_interval(test, experiment.table, classes)
-    pd.DataFrame(columns).to_csv(folder / "floors.csv", index=False)
+        found[name] = pool_networks(test)
     return found
-
-
-def _sides(experiment: Experiment, fit: Fit) -> np.ndarray:
-    """(N,) str, the side of each row of the table in a fit."""
-    side = np.full(len(experiment.table), "", dtype="<U5")
-    side[fit.predictions["row"]] = fit.predictions["side"]
-    return side

@@ -17,19 +17,26 @@ FLOORS = {
 
 
 def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path) -> None:
-    """Scores of every side, the test's interval over patients, and the floors beside them."""
+    """Scores of every side, the test's interval over patients, and the floors beside them.
+
+    A test score whose split leaks is withheld.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
     table = Table(title=f"{metrics['experiment']} · {metrics['protocol']}")
     for name in ("", "cells", *COLUMNS):
         table.add_column(name, no_wrap=True)
-    for side in [side for side in ("train", "val", "test") if side in metrics]:
-        table.add_row(side, *_row(metrics[side]), style="bold" if side == "test" else None)
+    for side in [side for side in ("train", "val") if side in metrics]:
+        table.add_row(side, *_row(metrics[side]))
     uncertainty = metrics["test"]["uncertainty"]
-    ends = [uncertainty["intervals"][name] for name in COLUMNS]
-    cells = [f"{end[0]:.2f}–{end[1]:.2f}" if end else "–" for end in ends]
-    table.add_row("  95 % interval", "", *cells, style="dim")
+    if metrics["withheld"]:
+        table.add_row("test", str(metrics["test"]["cells"]), *["withheld"] * len(COLUMNS))
+    else:
+        table.add_row("test", *_row(metrics["test"]), style="bold")
+        ends = [uncertainty["intervals"][name] for name in COLUMNS]
+        cells = [f"{end[0]:.2f}–{end[1]:.2f}" if end else "–" for end in ends]
+        table.add_row("  95 % interval", "", *cells, style="dim")
     for name, label in FLOORS.items():
         if name in metrics.get("floors", {}):
             table.add_row(f"floor: {label}", *_row(metrics["floors"][name]))
@@ -40,7 +47,9 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
     )
     if uncertainty["warning"]:
         console.print(f"Careful: {uncertainty['warning']}.", style="yellow")
-    if metrics["by_image"]:
+    if metrics["withheld"]:
+        console.print(f"The test score is no headline: {metrics['withheld']}.", style="yellow")
+    elif metrics["by_image"]:
         console.print(
             "Careful: this protocol splits by image; cells of one patient stand on both sides.",
             style="yellow",
@@ -49,7 +58,8 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
         console.print("Careful: the backbone has random weights.", style="yellow")
     if len(excluded):
         console.print(f"{len(excluded)} images were left out: {folder / 'excluded.csv'}")
-    console.print(f"Everything is in {folder}", soft_wrap=True)
+    page = folder / "report.html"
+    console.print(f"Everything is in {page if page.is_file() else folder}", soft_wrap=True)
 
 
 def _row(found: dict[str, Any]) -> list[str]:

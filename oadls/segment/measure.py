@@ -26,8 +26,9 @@ def measure(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
         background_mean_{r,g,b}                     0 to 255, of what is neither cell nor black
         cell_contrast                               standard deviation of gray in the cell, 0 to 255
         cell_sharpness                              standard deviation of its Laplacian, 0 to 2040
-    An absent part has the area 0 and NaN for everything else that is said of it; the lobes of a nucleus count as one
-    object. Raises ValueError for arrays of another shape or type, or a mask with another code.
+    An absent part has the area 0 and NaN for everything else that is said of it; the lobes of a
+    nucleus count as one object.
+    raises ValueError for arrays of another shape or type, or a mask with another code
     """
     _check(image, mask)
     cell = mask > 0

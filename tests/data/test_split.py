@@ -291,3 +291,25 @@ def test_rotating_validation_tests_a_cell_once_with_every_other_fold_as_validati
         validated = [set(split.rows(table, "val")["name"]) for split in turns]
         assert len(set.union(*validated)) == sum(map(len, validated))
         assert set.union(*validated, *map(set, tested)) == set(table["name"])
+
+
+def test_repeats_test_every_cell_once_each_on_other_partitions():
+    table = table_of(patients())
+    splits = grouped_kfold(table, seed=0, folds=3, repeats=3)
+    assert len({split.name for split in splits}) == len(splits) == 9
+    partitions = set()
+    for repeat in range(3):
+        tested = [split.rows(table, "test") for split in splits if split.repeat == repeat]
+        assert sorted(pd.concat(tested)["name"]) == sorted(table["name"])
+        partitions.add(frozenset(frozenset(part["group"]) for part in tested))
+    assert len(partitions) == 3
+    for split in splits:
+        check_split(table, split)
+
+
+def test_the_first_repeat_is_the_plain_cross_validation():
+    table = table_of(patients())
+    plain, repeated = (grouped_kfold(table, seed=1, folds=3, repeats=r) for r in (1, 2))
+    for one, other in zip(plain, repeated, strict=False):
+        assert one.name == other.name
+        pd.testing.assert_series_equal(one.side, other.side)

@@ -1,0 +1,56 @@
+"""python -m oadls.report run=FOLDER [against=FOLDER]: write the report of a finished run again.
+
+against : another run on the same cells, compared cell by cell and patient by patient
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from oadls.errors import UserError
+from oadls.report.results import operate_run, score_floors
+from oadls.run import Run, read_run
+
+USAGE = "usage: python -m oadls.report run=FOLDER [against=FOLDER]"
+
+
+def report(folder: Path, against: Path | None = None) -> Path:
+    """Write report.html of a finished run; returns the page."""
+    from oadls.report.page import write_report
+
+    run, other = read_run(folder), None
+    if against is not None:
+        other = read_run(against)
+        check_same_cells(run, other)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    floors = score_floors(run) if "floors" in metrics else {}
+    return write_report(run, metrics, floors, operate_run(run), other)
+
+
+def check_same_cells(run: Run, other: Run) -> None:
+    """UserError unless the other run tested every cell of this one, for the same classes."""
+    mine, theirs = (
+        set(each.table["pixels_sha256"].iloc[each.test["row"]]) for each in (run, other)
+    )
+    if run.classes != other.classes:
+        raise UserError(f"against: classes are {run.classes}, those of the other {other.classes}")
+    if mine - theirs:
+        raise UserError(f"against: {len(mine - theirs)} of {len(mine)} cells were not tested there")
+
+
+def main(arguments: list[str]) -> int:
+    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    if "run" not in settings or set(settings) - {"run", "against"}:
+        print(USAGE, file=sys.stderr)
+        return 2
+    against = Path(settings["against"]) if "against" in settings else None
+    try:
+        print(report(Path(settings["run"]), against))
+    except UserError as error:
+        print(f"oadls: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

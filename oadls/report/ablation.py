@@ -1,0 +1,149 @@
+"""The end of +experiment=ablation: does each stage of the paper help on cells not seen?
+
+One row a data set and stage: the whole method less the method without that stage, on the same cells
+of the same folds, averaged over the seeds, with an interval that resamples patients.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hydra.experimental.callback import Callback
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from oadls.comparison import compare_paired
+from oadls.report.builder import interval_text
+from oadls.report.figures import COLOURS, MARKERS, panel, save
+
+log = logging.getLogger(__name__)
+
+WHOLE = "nothing"  # what is left out of the whole method
+STAGES = {
+    "wiener": "Wiener filter",
+    "dhe": "dynamic histogram equalization",
+    "mask": "watershed mask",
+    "crop": "crop",
+    "attention": "attention",
+    "bigru": "Bi-GRU",
+}
+SCORES = ("precision", "auroc")
+
+
+class WriteAblation(Callback):
+    """Writes ablation.csv and its figure when the last run of the multirun has ended."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        write_ablation(Path(config.hydra.sweep.dir))
+
+
+def write_ablation(folder: Path) -> pd.DataFrame:
+    """Compare the finished runs below a multirun's folder; print, and write table and figure."""
+    runs = read_runs(folder)
+    table = ablation_table(runs)
+    table.to_csv(folder / "ablation.csv", index=False)
+    if len(table):
+        save(plot_ablation(table), folder / "ablation")
+    print_ablation(table, folder)
+    return table
+
+
+def read_runs(folder: Path) -> dict[tuple[str, str], list[tuple[dict, pd.DataFrame]]]:
+    """(cells, without) -> metrics and predictions of every seed, in the order of the seeds."""
+    found: dict[tuple[str, str], dict[int, tuple[dict, pd.DataFrame]]] = {}
+    for file in sorted(folder.rglob("metrics.json")):
+        config = OmegaConf.load(file.parent / "config.yaml")
+        predictions = pd.read_csv(file.parent / "predictions.csv", dtype={"group": str})
+        key = (str(config.cells), str(config.without))
+        found.setdefault(key, {})[int(config.seed)] = (json.loads(file.read_text()), predictions)
+    return {key: [seeds[s] for s in sorted(seeds)] for key, seeds in found.items()}
+
+
+def ablation_table(runs: dict[tuple[str, str], list[tuple[dict, pd.DataFrame]]]) -> pd.DataFrame:
+    """cells, stage, seeds, and for precision and AUROC: whole, without, difference, interval, p."""
+    rows = []
+    for (cells, without), members in runs.items():
+        whole = runs.get((cells, WHOLE), [])
+        if without == WHOLE or len(whole) != len(members):
+            continue
+        classes = whole[0][0]["classes"]
+        pairs = [_align(a, b, classes) for (_, a), (_, b) in zip(whole, members, strict=True)]
+        # the seeds stacked: a patient is drawn with the cells of all its seeds
+        labels, first, second, groups = (
+            np.concatenate(column) for column in zip(*pairs, strict=True)
+        )
+        found = compare_paired(labels, first, second, groups, classes=classes)
+        row: dict[str, object] = {"cells": cells, "stage": STAGES[without], "seeds": len(members)}
+        for score in SCORES:
+            values = found["difference"][score]
+            row[f"{score} whole"] = np.mean([m["test"][score] for m, _ in whole])
+            row[f"{score} without"] = np.mean([m["test"][score] for m, _ in members])
+            row[f"{score} gain"] = values["value"]
+            low, high = values["interval"] or (None, None)
+            row[f"{score} low"], row[f"{score} high"] = low, high
+            row[f"{score} p"] = values["p"]
+        rows.append(row | {"unit": whole[0][0]["test"]["uncertainty"]["unit"]})
+    if not rows:
+        return pd.DataFrame()
+    place = [(str(row["cells"]), list(STAGES.values()).index(str(row["stage"]))) for row in rows]
+    return pd.DataFrame([rows[i] for i in np.lexsort(list(zip(*place, strict=True))[::-1])])
+
+
+def _align(
+    first: pd.DataFrame, second: pd.DataFrame, classes: list[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, both models' probabilities and groups of the cells, in the order of their paths."""
+    first, second = (each.sort_values("path", ignore_index=True) for each in (first, second))
+    if not first["path"].equals(second["path"]):
+        raise ValueError("ablation: two runs tested other cells")
+    codes = {name: k for k, name in enumerate(classes)}
+    columns = [f"prob_{name}" for name in classes]
+    labels = first["label"].map(codes).to_numpy()
+    return labels, first[columns].to_numpy(), second[columns].to_numpy(), first["group"].to_numpy()
+
+
+def plot_ablation(table: pd.DataFrame) -> Figure:
+    """What each stage adds to macro precision; bars are intervals over patients."""
+    sets = list(dict.fromkeys(table["cells"]))
+    stages = [stage for stage in STAGES.values() if stage in set(table["stage"])]
+    figure, axis = panel((5.2, 0.62 * len(stages) + 1.2))
+    for k, cells in enumerate(sets):
+        part = table[table["cells"] == cells].set_index("stage")
+        for place, stage in enumerate(stages):
+            if stage not in part.index:
+                continue
+            row, y = part.loc[stage], place + 0.2 * (k - (len(sets) - 1) / 2)
+            label = cells if place == 0 else None
+            axis.plot(row["precision gain"], y, MARKERS[k], color=COLOURS[k], ms=5, label=label)
+            if pd.notna(row["precision low"]):
+                ends = [row["precision low"], row["precision high"]]
+                axis.plot(ends, [y, y], color=COLOURS[k], lw=1.3)
+    axis.axvline(0, color="0.3", lw=0.8)
+    axis.set_yticks(range(len(stages)), stages)
+    axis.set(xlabel="macro precision: whole method less without the stage")
+    axis.invert_yaxis()
+    figure.legend(frameon=False, ncols=len(sets), loc="outside upper center", fontsize=8)
+    return figure
+
+
+def print_ablation(table: pd.DataFrame, folder: Path) -> None:
+    """The table, to a reader of the terminal."""
+    shown = Table(title="What each stage adds on test cells (whole method less without it)")
+    for name in ("cells", "stage", "seeds", *(c for s in SCORES for c in (s, "95 %", "p"))):
+        shown.add_column(name)
+    for row in table.to_dict("records"):
+        values = []
+        for score in SCORES:
+            ends = row[f"{score} low"], row[f"{score} high"]
+            interval = None if pd.isna(ends[0]) else ends
+            p = row[f"{score} p"]
+            values += [f"{row[f'{score} gain']:+.3f}", interval_text(interval)]
+            values.append("–" if p is None or pd.isna(p) else f"{p:.3f}")
+        shown.add_row(row["cells"], row["stage"], str(row["seeds"]), *values)
+    Console(width=120).print(shown)
+    log.info("table and figure of the ablation: %s", folder / "ablation.csv")

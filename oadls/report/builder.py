@@ -1,0 +1,159 @@
+"""A report under construction: sections of text, tables, figures and pictures of cells.
+
+Every table is also written as tables/NAME.csv, every figure as figures/NAME.png and .pdf; the page
+itself carries them all, so that one file opens from disk without a network.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from oadls.report.figures import plot_cells, save
+
+Level = Literal["info", "warning", "alarm"]
+LARGEST = 320  # px a side of a picture in the page
+
+
+@dataclass(frozen=True)
+class CellPicture:
+    """Pictures of one cell, side by side, with what is said of it.
+
+    images : (H, W, 3) uint8 RGB each
+    lines : caption, the first line in bold
+    """
+
+    images: Sequence[np.ndarray]
+    lines: Sequence[str]
+
+
+@dataclass
+class Section:
+    """A part of the page that a link can point at."""
+
+    id: str
+    title: str
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Page:
+    """Collects the sections and writes the files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sections: list[Section] = []
+
+    def section(self, id: str, title: str) -> None:
+        """Begin a section; what follows belongs to it."""
+        self.sections.append(Section(id, title))
+
+    def text(self, text: str) -> None:
+        """A paragraph."""
+        self._add(kind="text", text=text)
+
+    def heading(self, text: str) -> None:
+        """A heading below the section's."""
+        self._add(kind="heading", text=text)
+
+    def note(self, text: str, level: Level = "warning") -> None:
+        """What a reader must not miss."""
+        self._add(kind="note", text=text, level=level)
+
+    def tiles(self, tiles: Sequence[tuple[str, str, str]]) -> None:
+        """Large numbers: (name, value, what stands below it)."""
+        self._add(kind="tiles", tiles=list(tiles))
+
+    def table(self, name: str, table: pd.DataFrame, caption: str, *, digits: int = 3) -> None:
+        """A table, as it is in the CSV, rounded and with dashes in the page."""
+        place = self.folder / "tables" / f"{name}.csv"
+        place.parent.mkdir(exist_ok=True)
+        table.to_csv(place, index=False)
+        self._add(
+            kind="table",
+            caption=caption,
+            columns=[str(column).replace("_", " ") for column in table.columns],
+            numeric=[pd.api.types.is_numeric_dtype(table[column]) for column in table.columns],
+            rows=[[shown(value, digits) for value in row] for row in table.itertuples(index=False)],
+        )
+
+    def figure(self, name: str, figure: Figure, caption: str, *, wide: bool = False) -> None:
+        """A figure; those that follow each other stand side by side where there is room."""
+        path = self.folder / "figures" / name
+        save(figure, path)
+        source = _embed(path.with_suffix(".png").read_bytes(), "png")
+        self._gather("figures", {"source": source, "caption": caption, "wide": wide})
+
+    def cells(self, name: str, cells: Sequence[CellPicture], caption: str) -> None:
+        """Pictures of cells; as a figure they are one sheet."""
+        save(
+            plot_cells([(cell.images, cell.lines) for cell in cells]),
+            self.folder / "figures" / name,
+        )
+        items = [
+            {"sources": [_embed(*_jpeg(image)) for image in cell.images], "lines": cell.lines}
+            for cell in cells
+        ]
+        self._add(kind="cells", items=items, caption=caption)
+
+    def write(self, **facts: Any) -> Path:
+        """Render report.html; facts fill the template's head and foot."""
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("oadls.report", "."),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+        )
+        html = environment.get_template("page.html").render(sections=self.sections, **facts)
+        place = self.folder / "report.html"
+        draft = place.with_suffix(".draft")
+        draft.write_text(html, encoding="utf-8")
+        draft.rename(place)
+        return place
+
+    def _add(self, **block: Any) -> None:
+        self.sections[-1].blocks.append(block)
+
+    def _gather(self, kind: str, item: dict[str, Any]) -> None:
+        blocks = self.sections[-1].blocks
+        if not blocks or blocks[-1]["kind"] != kind:
+            self._add(kind=kind, items=[])
+        blocks[-1]["items"].append(item)
+
+
+def shown(value: Any, digits: int) -> str:
+    """A value as the page shows it."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.{digits}f}"
+    return str(value)
+
+
+def interval_text(interval: Sequence[float] | None, digits: int = 3) -> str:
+    """[low, high] as a reader wants it; "not given" where there is none."""
+    if interval is None:
+        return "not given"
+    return "{:.{d}f} to {:.{d}f}".format(*interval, d=digits)
+
+
+def _jpeg(image: np.ndarray) -> tuple[bytes, str]:
+    picture = Image.fromarray(image)
+    picture.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue(), "jpeg"
+
+
+def _embed(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

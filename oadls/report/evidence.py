@@ -1,0 +1,62 @@
+"""Everything that the sections of a report draw on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oadls.operating import Operating
+from oadls.run import Run, probabilities_of
+
+NO_PATIENTS = (
+    "Patients are not recorded in this data set. Cells of one person look alike, and nothing here "
+    "can show that no person stands on both sides of the split: how these scores would fall on "
+    "new patients is unknown. "
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A run, its scores, its trivial baselines and its settings from validation.
+
+    floors : name -> test predictions in the rows of run.test
+    operating : None where nothing could be fitted on validation
+    against : another run to compare with, or None
+    """
+
+    run: Run
+    metrics: dict[str, Any]
+    floors: dict[str, pd.DataFrame]
+    operating: Operating | None
+    against: Run | None = None
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) int of the tested cells."""
+        return self.run.test["label"].to_numpy()
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """(N, K) of the tested cells."""
+        return probabilities_of(self.run.test)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The tested cells: a row each of the table of cells, in the order of run.test."""
+        return self.run.table.iloc[self.run.test["row"]].reset_index(drop=True)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(N,) int."""
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.predicted == self.labels
+
+    def names(self, codes: np.ndarray) -> np.ndarray:
+        """Class indices to names."""
+        return np.array(self.run.classes)[codes]

@@ -1,0 +1,75 @@
+"""The model card (Mitchell et al. 2019): what the model is for, and what it is not for."""
+
+import pandas as pd
+
+from oadls.report.builder import Page
+from oadls.report.evidence import Evidence
+from oadls.report.sections.headline import warnings
+
+
+def write(page: Page, evidence: Evidence) -> None:
+    page.section("card", "Model card")
+    page.table("model_card", pd.DataFrame(rows(evidence), columns=["item", "text"]), "Draft.")
+
+
+def rows(evidence: Evidence) -> list[tuple[str, str]]:
+    """(item, text), filled in from the run."""
+    run, metrics = evidence.run, evidence.metrics
+    config = run.experiment.config
+    classes = ", ".join(run.classes)
+    limits = warnings(evidence) or ["None was found by this report; that is no proof of absence."]
+    return [
+        (
+            "Model",
+            f"{config.name}: {len(run.fits)} network(s), backbone {config.model.backbone.name}",
+        ),
+        ("Task", f"Class of one white blood cell in a stained smear: {classes}"),
+        ("Intended use", "Research on methods of classification. Reading beside a haematologist"),
+        (
+            "Not for",
+            "Diagnosis, screening, treatment decisions, or cells of another stain, scanner or kind "
+            "of patient than those it was tested on",
+        ),
+        ("Input", "An image of one cell; segmented, cropped and scaled as the method section says"),
+        ("Output", "A probability of each class; see calibration before reading it as a chance"),
+        ("Training data", _training_data(evidence)),
+        ("Test data", _test_data(evidence)),
+        ("Selection", "Checkpoint by validation precision; the test part was predicted once"),
+        ("Scores", _scores(evidence)),
+        *[(f"Limit {number}", text) for number, text in enumerate(limits, start=1)],
+        (
+            "Fairness",
+            "Age, sex, ethnicity, hospital and treatment are not in the data: no group of people "
+            "could be compared",
+        ),
+        ("Licence", "Code MIT; images and pretrained weights have terms of their own"),
+        ("Protocol", f"{metrics['protocol']}" + (" (by image)" if metrics["by_image"] else "")),
+    ]
+
+
+def _training_data(evidence: Evidence) -> str:
+    train = evidence.run.side("train")
+    if train.empty:
+        return "See the run that trained the checkpoint"
+    cells = evidence.run.table.iloc[train["row"].unique()]
+    return f"{evidence.run.experiment.config.data.name}: {_count(cells)}"
+
+
+def _test_data(evidence: Evidence) -> str:
+    return f"{evidence.run.experiment.config.data.name}: {_count(evidence.cells)}"
+
+
+def _count(cells: pd.DataFrame) -> str:
+    patients = cells["patient"].nunique()
+    return f"{len(cells)} cells, " + (f"{patients} patients" if patients else "patients unknown")
+
+
+def _scores(evidence: Evidence) -> str:
+    metrics = evidence.metrics
+    if metrics["withheld"]:
+        return f"Withheld: {metrics['withheld']}"
+    test = metrics["test"]
+    ends = test["uncertainty"]["intervals"]["precision"]
+    interval = f" (95 % {ends[0]:.3f} to {ends[1]:.3f})" if ends else " (no interval: few patients)"
+    auroc = "" if test["auroc"] is None else f", AUROC {test['auroc']:.3f}"
+    return f"Macro precision {test['precision']:.3f}{interval}{auroc}"

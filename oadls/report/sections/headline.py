@@ -1,0 +1,104 @@
+"""What may be quoted, with its interval and what is trivial beside it."""
+
+import pandas as pd
+
+from oadls.report.builder import Page, interval_text
+from oadls.report.evidence import NO_PATIENTS, Evidence
+from oadls.report.terminal import FLOORS
+
+TILES = {
+    "precision": "Macro precision",
+    "auroc": "AUROC",
+    "sensitivity": "Macro sensitivity",
+    "accuracy": "Accuracy",
+}
+SHOWN = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
+
+
+def write(page: Page, evidence: Evidence) -> None:
+    page.section("headline", "Headline")
+    metrics = evidence.metrics
+    if metrics["withheld"]:
+        page.note(
+            f"The test score is no headline: {metrics['withheld']}. The tables below show what "
+            "such a split pretends.",
+            "alarm",
+        )
+    else:
+        page.tiles([_tile(name, title, evidence) for name, title in TILES.items()])
+    for warning in warnings(evidence):
+        page.note(warning)
+    page.table("headline", beside_floors(evidence), _caption(evidence))
+
+
+def warnings(evidence: Evidence) -> list[str]:
+    """What a reader must know before quoting a score."""
+    metrics, found = evidence.metrics, []
+    if not evidence.run.patients_known:
+        found.append(NO_PATIENTS + "The intervals resample images with their duplicates.")
+    if metrics["test"]["uncertainty"]["warning"]:
+        found.append(metrics["test"]["uncertainty"]["warning"].capitalize() + ".")
+    if metrics["by_image"] and not metrics["withheld"]:
+        found.append(
+            "This protocol splits by image. Cells of one patient stand in training and test; the "
+            "score says nothing about new patients."
+        )
+    if not metrics["pretrained"]:
+        found.append("The backbone has random weights: nothing was learned before.")
+    if metrics["excluded"]:
+        found.append(f"{metrics['excluded']} images were left out, see the section on data.")
+    return found + [_beaten(name, evidence) for name in FLOORS if _beaten(name, evidence)]
+
+
+def beside_floors(evidence: Evidence) -> pd.DataFrame:
+    """The network, its intervals, and every trivial baseline in the same folds."""
+    metrics = evidence.metrics
+    rows = [{"model": _name(evidence), **{s: metrics["test"][s] for s in SHOWN}}]
+    for name, title in FLOORS.items():
+        if name in metrics.get("floors", {}):
+            rows.append({"model": title, **{s: metrics["floors"][name][s] for s in SHOWN}})
+    table = pd.DataFrame(rows)
+    intervals = [metrics["test"]["uncertainty"]["intervals"]] + [
+        metrics["floors"][name]["uncertainty"]["intervals"]
+        for name in FLOORS
+        if name in metrics.get("floors", {})
+    ]
+    for score in ("precision", "auroc"):
+        place = list(table).index(score) + 1
+        ends = [interval_text(i[score]) for i in intervals]
+        table.insert(place, f"{score}_95 %", ends)
+    return table
+
+
+def _name(evidence: Evidence) -> str:
+    return f"{evidence.metrics['experiment']} (the network)"
+
+
+def _tile(score: str, title: str, evidence: Evidence) -> tuple[str, str, str]:
+    found = evidence.metrics["headline"][score]
+    value = "–" if found["value"] is None else f"{found['value']:.3f}"
+    if found["interval"] is None:
+        return title, value, "no interval: too few patients"
+    return title, value, f"95 % interval {interval_text(found['interval'])}"
+
+
+def _beaten(name: str, evidence: Evidence) -> str:
+    """A sentence when a trivial baseline is as good as the network."""
+    floor = evidence.metrics.get("floors", {}).get(name)
+    if not floor or floor["auroc"] is None or evidence.metrics["test"]["auroc"] is None:
+        return ""
+    if floor["auroc"] < evidence.metrics["test"]["auroc"] - 0.02:
+        return ""
+    return (
+        f"{FLOORS[name].capitalize()} reaches AUROC {floor['auroc']:.3f}, the network "
+        f"{evidence.metrics['test']['auroc']:.3f}: the network adds little or nothing to it."
+    )
+
+
+def _caption(evidence: Evidence) -> str:
+    uncertainty = evidence.metrics["test"]["uncertainty"]
+    return (
+        "Test cells; all scores but accuracy are unweighted means over the classes. Intervals "
+        f"resample {uncertainty['groups']} groups; a group is {uncertainty['unit']}. The trivial "
+        "baselines were fitted in the same folds."
+    )

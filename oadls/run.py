@@ -1,0 +1,197 @@
+"""What a run leaves behind: the predictions of every network, on every side, and how they pool."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from oadls.data.split import Split, find_leaks
+from oadls.errors import UserError
+from oadls.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one network left behind.
+
+    name, fold, repeat : of its split
+    predictions : row (of the table), side, label (index), probability_0 ... of every cell in it
+    history : one row an epoch, empty for a network that was not trained here
+    fitness : best validation fitness, NaN for one that was not trained here
+    checkpoint : its weights
+    """
+
+    name: str
+    fold: int
+    repeat: int
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    fitness: float
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """The networks of one experiment and what they predict.
+
+    protocol : name of the split; by_image : a patient may stand on two sides of it
+    """
+
+    experiment: Experiment
+    fits: list[Fit]
+    folder: Path
+    protocol: str
+    by_image: bool
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row an image."""
+        return self.experiment.table
+
+    @property
+    def classes(self) -> list[str]:
+        """In the order of the probabilities."""
+        return self.experiment.classes
+
+    @cached_property
+    def positive(self) -> int | None:
+        """The class that is to be found, as an index; None where the config names none."""
+        name = self.experiment.config.data.positive
+        return self.classes.index(name) if name in self.classes else None
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """What every network says of its cells: network, fold, repeat, row, side, label, ..."""
+        return pd.concat(
+            [
+                fit.predictions.assign(network=fit.name, fold=fit.fold, repeat=fit.repeat)
+                for fit in self.fits
+            ],
+            ignore_index=True,
+        )
+
+    def side(self, side: str) -> pd.DataFrame:
+        """Predictions of one side, a row for each network and cell."""
+        return self.predictions[self.predictions["side"] == side].reset_index(drop=True)
+
+    @cached_property
+    def test(self) -> pd.DataFrame:
+        """One row a tested cell: the mean over the networks that had it on their test side."""
+        return pool_networks(self.side("test"))
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """The group of each row of `test`: what a resample draws."""
+        return self.table["group"].to_numpy(str)[self.test["row"]]
+
+    @cached_property
+    def patients_known(self) -> bool:
+        """Whether every tested cell has a patient."""
+        return not self.table["patient"].iloc[self.test["row"]].isna().any()
+
+    @cached_property
+    def leaks(self) -> pd.DataFrame:
+        """Patients, groups and images that stand on two sides: column, value, sides, cells."""
+        parts = [find_leaks(self.table, split_of(fit, self)) for fit in self.fits]
+        return pd.concat(parts, ignore_index=True).drop_duplicates(["column", "value", "sides"])
+
+    @property
+    def withheld(self) -> str:
+        """Why the test score must not be a headline; empty when it may be one."""
+        if self.leaks.empty or self.experiment.config.get("headline_leaks", False):
+            return ""
+        return f"{describe_leaks(self.leaks)} of this split; headline_leaks=true shows it anyway"
+
+
+def describe_leaks(leaks: pd.DataFrame) -> str:
+    """ "12 patients stand in train and test", of the first kind of leak that there is."""
+    kinds = {"patient": "patients", "group": "groups", "pixels_sha256": "images"}
+    for column, name in kinds.items():
+        found = leaks[leaks["column"] == column]
+        if len(found):
+            return f"{found['value'].nunique()} {name} stand on two sides"
+    return ""
+
+
+def pool_networks(predictions: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: row, label, fold (of its first repeat), networks, mean probabilities."""
+    columns = predictions.filter(regex=r"^probability_\d+$").columns.tolist()
+    cells = predictions.groupby("row", as_index=False)
+    pooled = cells.agg(label=("label", "first"), fold=("fold", "first"), networks=("row", "size"))
+    return pooled.join(cells[columns].mean()[columns])
+
+
+def probabilities_of(predictions: pd.DataFrame) -> np.ndarray:
+    """(N, K) float64 from the columns probability_0 ..."""
+    return predictions.filter(regex=r"^probability_\d+$").to_numpy()
+
+
+def split_of(fit: Fit, run: Run) -> Split:
+    """The split that a network was fitted on, from its predictions."""
+    side = pd.Series(sides_of(fit, len(run.table)), index=run.table["name"].to_numpy())
+    return Split(run.protocol, fit.fold, side, run.by_image)
+
+
+def sides_of(fit: Fit, cells: int) -> np.ndarray:
+    """(N,) str, the side of each row of the table in a fit."""
+    side = np.full(cells, "", dtype="<U5")
+    side[fit.predictions["row"]] = fit.predictions["side"]
+    return side
+
+
+def write_fit(folder: Path, fit: Fit) -> None:
+    """Publish a finished fit in folder/folds; its .json comes last, whole."""
+    place = folder / "folds"
+    place.mkdir(exist_ok=True)
+    fit.predictions.to_csv(place / f"{fit.name}-predictions.csv", index=False)
+    if len(fit.history):
+        fit.history.to_csv(place / f"{fit.name}-history.csv", index=False)
+    facts = {
+        "fold": fit.fold,
+        "repeat": fit.repeat,
+        "fitness": None if math.isnan(fit.fitness) else fit.fitness,
+        "checkpoint": str(fit.checkpoint),
+    }
+    draft = place / f".{fit.name}.json"
+    draft.write_text(json.dumps(facts))
+    draft.rename(place / f"{fit.name}.json")
+
+
+def read_fit(folder: Path, name: str) -> Fit | None:
+    """A fit that `write_fit` published, or None."""
+    place = folder / "folds"
+    if not (place / f"{name}.json").is_file():
+        return None
+    facts = json.loads((place / f"{name}.json").read_text())
+    moved = folder / "checkpoints" / f"{name}.ckpt"  # the folder may have been renamed
+    return Fit(
+        name,
+        facts["fold"],
+        facts.get("repeat", 0),
+        pd.read_csv(place / f"{name}-predictions.csv", float_precision="round_trip"),
+        _read_history(place / f"{name}-history.csv"),
+        math.nan if facts["fitness"] is None else facts["fitness"],
+        moved if moved.is_file() else Path(facts["checkpoint"]),
+    )
+
+
+def _read_history(file: Path) -> pd.DataFrame:
+    return pd.read_csv(file, float_precision="round_trip") if file.is_file() else pd.DataFrame()
+
+
+def read_run(folder: Path) -> Run:
+    """A finished run from its folder; UserError when there is none."""
+    names = sorted(
+        file.stem for file in (folder / "folds").glob("*.json") if not file.stem.startswith(".")
+    )
+    if not names or not (folder / "metrics.json").is_file():
+        raise UserError(f"run: {folder} holds no finished run (config.yaml, folds, metrics.json)")
+    facts = json.loads((folder / "metrics.json").read_text())
+    experiment = Experiment.open(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
+    fits = [fit for name in names if (fit := read_fit(folder, name))]
+    return Run(experiment, fits, folder, facts["protocol"], facts["by_image"])
