@@ -76,7 +76,7 @@ def group_intervals(
 
 
 def proportion_interval(
-    hits: np.ndarray, total: np.ndarray, *, level: float = 0.95
+    hits: np.ndarray | int, total: np.ndarray | int, *, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
     """Exact interval of a proportion of independent cells (Clopper & Pearson 1934).
 

@@ -21,6 +21,7 @@ from oadls.report.figures import plot_cells, save
 
 Level = Literal["info", "warning", "alarm"]
 LARGEST = 320  # px a side of a picture in the page
+PIXELS_PER_INCH = 118  # at most, of a figure in the page: its letters are then those of the text
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,24 @@ class Page:
         """Large numbers: (name, value, what stands below it)."""
         self._add(kind="tiles", tiles=list(tiles))
 
-    def table(self, name: str, table: pd.DataFrame, caption: str, *, digits: int = 3) -> None:
-        """A table, as it is in the CSV, rounded and with dashes in the page."""
+    def save_table(self, name: str, table: pd.DataFrame) -> None:
+        """A table for other programs alone."""
         place = self.folder / "tables" / f"{name}.csv"
         place.parent.mkdir(exist_ok=True)
         table.to_csv(place, index=False)
+
+    def table(self, name: str, table: pd.DataFrame, caption: str, *, digits: int = 3) -> None:
+        """A table, as it is in the CSV, rounded and with dashes in the page."""
+        self.save_table(name, table)
+        self.show_table(table, caption, digits=digits)
+
+    def show_table(self, table: pd.DataFrame, caption: str, *, digits: int = 3) -> None:
+        """A table for readers alone, the short form of one that was saved."""
         self._add(
             kind="table",
             caption=caption,
             columns=[str(column).replace("_", " ") for column in table.columns],
-            numeric=[pd.api.types.is_numeric_dtype(table[column]) for column in table.columns],
+            numeric=[_is_number(table[column]) for column in table.columns],
             rows=[[shown(value, digits) for value in row] for row in table.itertuples(index=False)],
         )
 
@@ -89,7 +98,10 @@ class Page:
         path = self.folder / "figures" / name
         save(figure, path)
         source = _embed(path.with_suffix(".png").read_bytes(), "png")
-        self._gather("figures", {"source": source, "caption": caption, "wide": wide})
+        width = round(figure.get_figwidth() * PIXELS_PER_INCH)
+        self._gather(
+            "figures", {"source": source, "caption": caption, "wide": wide, "width": width}
+        )
 
     def cells(self, name: str, cells: Sequence[CellPicture], caption: str) -> None:
         """Pictures of cells; as a figure they are one sheet."""
@@ -136,8 +148,13 @@ def shown(value: Any, digits: int) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
-        return f"{value:.{digits}f}"
+        least = 10.0**-digits
+        return f"< {least:.{digits}f}" if 0 < value < least / 2 else f"{value:.{digits}f}"
     return str(value)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def interval_text(interval: Sequence[float] | None, digits: int = 3) -> str:

@@ -166,7 +166,7 @@ def plot_patients(
     patients : `patients.patient_table`; cells : patient, probability of the positive class
     """
     order = patients.sort_values(["label", "probability"])["patient"].tolist()
-    figure, axis = panel((max(3.5, min(9.0, 1.2 + 0.22 * len(order))), 3.0))
+    figure, axis = panel((max(4.4, min(9.0, 1.2 + 0.22 * len(order))), 3.0))
     rng = np.random.default_rng(0)
     known = patients.set_index("patient")
     for k, name in enumerate(classes):
@@ -183,7 +183,7 @@ def plot_patients(
             mfc=COLOURS[k % 5],
             mec="white",
             ms=6.5,
-            label=f"{name} (mean of the patient)",
+            label=f"{name}, mean",
         )
     axis.axhline(0.5, color="0.3", lw=0.8, ls="--")
     axis.set_xticks(range(len(order)), order, rotation=90, fontsize=7 if len(order) > 14 else 8)
@@ -195,8 +195,8 @@ def plot_patients(
 
 def plot_flow(steps: list[tuple[str, str]]) -> Figure:
     """Boxes from top to bottom: (what remains, what left before it or empty)."""
-    figure, axis = plt.subplots(figsize=(4.6, 0.95 * len(steps)))
-    axis.set(xlim=(0, 1), ylim=(-len(steps) + 0.45, 0.55))
+    figure, axis = plt.subplots(figsize=(4.6, 0.85 * len(steps)), layout="constrained")
+    axis.set(xlim=(0, 1), ylim=(-len(steps) + 0.55, 0.45))
     axis.axis("off")
     for i, (kept, left) in enumerate(steps):
         box: Any = {"boxstyle": "round,pad=0.45", "fc": "#eef4fa", "ec": COLOURS[0]}

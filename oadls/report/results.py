@@ -177,8 +177,15 @@ def scored_with_interval(test: pd.DataFrame, table: pd.DataFrame, classes: list[
     labels, probabilities = test["label"].to_numpy(), probabilities_of(test)
     groups = table["group"].to_numpy()[test["row"]]
     found = scores(labels, probabilities, classes=classes)
-    found["uncertainty"] = group_intervals(labels, probabilities, groups, classes=classes)
-    if table["patient"].iloc[test["row"]].isna().any():
+    unknown = table["patient"].iloc[test["row"]].isna().any()
+    found["uncertainty"] = group_intervals(
+        labels,
+        probabilities,
+        groups,
+        classes=classes,
+        unit="images" if unknown else "patients",
+    )
+    if unknown:
         found["uncertainty"]["unit"] = "an image with its duplicates: patients are not recorded"
     else:
         found["uncertainty"]["unit"] = "a patient with all who share an image"

@@ -8,7 +8,7 @@ from oadls.report.evidence import Evidence
 
 def write(page: Page, evidence: Evidence) -> None:
     page.section("abstention", "Abstention")
-    operating, classes = evidence.operating, evidence.run.classes
+    operating = evidence.operating
     if operating is None:
         page.note("There are no validation cells here: prediction sets cannot be calibrated.")
         return
@@ -29,7 +29,7 @@ def write(page: Page, evidence: Evidence) -> None:
     sets["patient"] = evidence.run.table["patient"].to_numpy()[sets["row"]]
     by_class = [_row(part, **{"class": name}) for name, part in sets.groupby("class")]
     by_class.append(_row(sets, **{"class": "all classes"}))
-    page.table("coverage_by_class", pd.DataFrame(by_class), f"Coverage, {len(classes)} classes.")
+    page.table("coverage_by_class", pd.DataFrame(by_class), "Coverage by class.")
     if evidence.run.patients_known:
         rows = [_row(part, patient=name) for name, part in sets.groupby("patient")]
         table = pd.DataFrame(rows).sort_values("coverage", kind="stable")

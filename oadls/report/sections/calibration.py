@@ -40,9 +40,9 @@ def write(page: Page, evidence: Evidence) -> None:
         {"stage": stage, **found}
         for stage, found in zip(stages, evidence.metrics["calibration"].values(), strict=True)
     ]
-    page.table("calibration", pd.DataFrame(rows), "Expected calibration error (10 bins) and Brier.")
+    page.table("calibration", pd.DataFrame(rows), "Calibration error and Brier score.")
     bins = pd.concat([table.assign(stage=name) for name, table in tables.items()])
-    page.table("reliability", bins, "The bins of the diagram.")
+    page.save_table("reliability", bins)
     if operating is not None:
         _write_operating(page, evidence, operating)
 
@@ -57,7 +57,7 @@ def _write_operating(page: Page, evidence: Evidence, operating: Operating) -> No
         positive = evidence.run.classes[evidence.run.positive]  # type: ignore[index]
         page.text(
             f"On validation each network's threshold is the highest that finds "
-            f"{operating.sensitivity:.0%} of the {positive} cells. This is what it gives on test:"
+            f"{operating.sensitivity:.0%} of the cells of class “{positive}”. On test it gives:"
         )
         page.table(
             "threshold",

@@ -91,9 +91,10 @@ def samples(evidence: Evidence) -> list[CellPicture]:
     rng = np.random.default_rng(0)
     found = []
     for k, name in enumerate(evidence.run.classes):
-        rows = np.flatnonzero(evidence.labels == k)
-        for row in rng.permutation(rows)[:SAMPLES]:
-            cell = evidence.cells.iloc[row]
+        rows = rng.permutation(np.flatnonzero(evidence.labels == k))
+        cells = evidence.cells.iloc[rows]
+        repeated = cells.groupby("group").cumcount()  # other patients first
+        for _, cell in cells.iloc[np.argsort(repeated, kind="stable")[:SAMPLES]].iterrows():
             found.append(CellPicture([read_image(cell["path"])], [name, short(cell["name"])]))
     return found
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from oadls.metrics import scores
 from oadls.patients import patient_scores
-from oadls.report.builder import Page
+from oadls.report.builder import Page, interval_text
 from oadls.report.evidence import NO_PATIENTS, Evidence
 from oadls.report.figures import plot_patients
 from oadls.report.results import patients_of
@@ -49,7 +49,10 @@ def _write_patients(page: Page, evidence: Evidence) -> None:
         f"{len(table)} patients were tested. A patient's class is that of its cells. Intervals are "
         "Clopper-Pearson over patients."
     )
-    page.table("patient_decisions", decisions, "Decisions on patients.")
+    page.save_table("patient_decisions", decisions)
+    ends = zip(decisions.pop("low"), decisions.pop("high"), strict=True)
+    decisions.insert(5, "95 %", [interval_text(pair, 2) for pair in ends])
+    page.show_table(decisions, "Decisions on patients.")
     wrong = table[~table["right_by_mean"]]
     names = ", ".join(wrong["patient"])
     page.text(
@@ -68,7 +71,22 @@ def _write_patients(page: Page, evidence: Evidence) -> None:
             "Every test cell (points) and the mean of each patient (large markers).",
             wide=True,
         )
-    page.table("patients", table, "Every patient, those decided wrongly first.")
+    page.save_table("patients", table)
+    caption = "Every patient, those decided wrongly first. Fraction: cells called positive."
+    page.show_table(short_table(table), caption)
+
+
+def short_table(patients: pd.DataFrame) -> pd.DataFrame:
+    """What a reader looks for in `patients.patient_table`."""
+    table = patients[["patient", "label", "cells", "by_mean", "by_majority"]].copy()
+    table.insert(3, "cells right", patients["right"])
+    if "fraction" in patients:
+        ends = zip(patients["fraction_low"], patients["fraction_high"], strict=True)
+        table["by_fraction"] = patients["by_fraction"]
+        table["probability"] = patients["probability"]
+        table["fraction"] = patients["fraction"]
+        table["fraction 95 %"] = [interval_text(pair, 2) for pair in ends]
+    return table
 
 
 def group_table(evidence: Evidence) -> pd.DataFrame:

@@ -48,6 +48,7 @@ def intervals(evidence: Evidence) -> pd.DataFrame:
         np.arange(len(evidence.labels)),
         classes=evidence.run.classes,
         resamples=500,
+        unit="cells",
     )
     return pd.DataFrame(
         [
@@ -74,8 +75,7 @@ def comparisons(evidence: Evidence, rivals: dict[str, np.ndarray]) -> pd.DataFra
             classes=evidence.run.classes,
         )
         for score in COMPARED:
-            difference = found["difference"][score]
-            delong = found["delong"]
+            difference, delong = found["difference"][score], found["delong"]
             rows.append(
                 {
                     "other": name,
@@ -83,8 +83,12 @@ def comparisons(evidence: Evidence, rivals: dict[str, np.ndarray]) -> pd.DataFra
                     "difference": difference["value"],
                     "95 % over patients": interval_text(difference["interval"]),
                     "p (patients)": difference["p"],
-                    "p McNemar (cells)": found["mcnemar"]["p"] if score == "accuracy" else None,
-                    "p DeLong (cells)": delong["p"] if delong and score == "auroc" else None,
+                    "p McNemar (cells)": max(found["mcnemar"]["p"], 1e-12)
+                    if score == "accuracy"
+                    else np.nan,
+                    "p DeLong (cells)": max(delong["p"], 1e-12)
+                    if delong and score == "auroc"
+                    else np.nan,
                 }
             )
     return pd.DataFrame(rows)
