@@ -1,5 +1,6 @@
 """How tests compose the real configs and train with them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,24 @@ def train_in(folder: Path, *overrides: str, resume: bool = False) -> Path:
         patch.setattr(training, "run_dir", lambda name, ckpt_path: str(folder))
         train(cfg)
     return folder
+
+
+def thinned_all_idb2(data_dir: Path, root: Path, *, every: int) -> Path:
+    """A copy of ALL-IDB2 with every so-manieth image, for tests that cannot wait."""
+    (root / "images").mkdir(parents=True)
+    for file in sorted((data_dir / "all-idb2" / "images").iterdir())[::every]:
+        shutil.copy(file, root / "images")
+    return root
+
+
+def thinned_fold_1(data_dir: Path, root: Path, *, every: int) -> Path:
+    """A copy of C-NMC with some of fold_1 and all that is there of the other parts."""
+    home = data_dir / "c-nmc"
+    images = sorted(home.rglob("*.webp"))
+    kept = [file for file in images if "fold_1" not in file.parts]
+    kept += [file for file in images if "fold_1" in file.parts][::every]
+    for file in [*kept, *home.rglob("*labels.csv")]:
+        target = root / file.relative_to(home)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    return root

@@ -1,13 +1,12 @@
 """The shipped experiments run on real images, thinned so that a test can wait for them."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.runs import train_in
+from tests.runs import thinned_all_idb2, thinned_fold_1, train_in
 
 QUICK = (
     "training.epochs=1",
@@ -16,6 +15,7 @@ QUICK = (
     "model.backbone.size=160",
     "model/head=linear_probe",
     "model.backbone.train_last=0",
+    "report=false",
 )
 
 
@@ -30,22 +30,14 @@ def run(folder: Path, *overrides: str) -> dict:
 @pytest.fixture(scope="module")
 def c_nmc(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """C-NMC with every 40th cell of fold_1 and all that is there of the other parts."""
-    root = tmp_path_factory.mktemp("c-nmc")
-    home = data_dir / "c-nmc"
-    images = sorted(home.rglob("*.webp"))
-    kept = [file for file in images if "fold_1" not in file.parts]
-    kept += [file for file in images if "fold_1" in file.parts][::40]
-    for file in [*kept, *home.rglob("*labels.csv")]:
-        target = root / file.relative_to(home)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, target)
-    return root
+    return thinned_fold_1(data_dir, tmp_path_factory.mktemp("c-nmc"), every=40)
 
 
 @pytest.mark.parametrize("name", ["c_nmc", "c_nmc_paper"])
 def test_the_full_set_trains_on_whatever_is_there(name: str, c_nmc: Path, tmp_path: Path) -> None:
     metrics = run(tmp_path, f"+experiment={name}", f"data.root={c_nmc}", "floors=false")
     assert metrics["by_image"] == (name == "c_nmc_paper")
+    assert (metrics["headline"] is None) == metrics["by_image"]
     assert metrics["test"]["cells"] > 0
     cells = pd.read_csv(tmp_path / "cells.csv")
     assert {"fold_0", "fold_1", "fold_2"} <= set(cells["part"])
@@ -64,10 +56,7 @@ def test_fold_1_is_split_by_patient_into_three(c_nmc: Path, tmp_path: Path) -> N
 
 
 def test_cell_whole_and_background_see_different_pictures(data_dir: Path, tmp_path: Path) -> None:
-    root = tmp_path / "all-idb2"
-    (root / "images").mkdir(parents=True)
-    for file in sorted((data_dir / "all-idb2" / "images").iterdir())[::13]:
-        shutil.copy(file, root / "images")
+    root = thinned_all_idb2(data_dir, tmp_path / "all-idb2", every=13)
     found = {}
     for name in ("all_idb2", "all_idb2_whole", "all_idb2_background"):
         metrics = run(tmp_path / name, f"+experiment={name}", f"data.root={root}", "split.folds=2")

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image, ImageOps
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from oadls.report.paper import MEASURES, printed
@@ -228,22 +229,33 @@ def plot_share_inside(groups: dict[str, np.ndarray], chance: float) -> Figure:
 
 
 def plot_cells(cells: list[tuple[Any, Any]]) -> Figure:
-    """Pictures of cells on one sheet: (images side by side, lines of the caption) each."""
+    """Pictures of cells on one sheet: (images side by side, lines of the caption) each.
+
+    All pictures are one image of the figure: an axis for each would take seconds to lay out.
+    """
+    side, gap = 160, 8  # px
     wide = max(len(images) for images, _ in cells)
-    columns = max(1, 8 // wide)
+    lines = max(len(caption) for _, caption in cells)
+    columns = min(len(cells), max(1, 8 // wide))
     rows = -(-len(cells) // columns)
-    size = (1.05 * wide * columns + 0.3, (1.05 + 0.16 * len(cells[0][1])) * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (images, lines) in zip(axes.flat, cells, strict=False):
-        height = max(image.shape[0] for image in images)
-        axis.imshow(np.concatenate([_to_height(image, height) for image in images], axis=1))
-        axis.set_title("\n".join(lines), fontsize=5.5)
+    across, down = wide * side + 4 * gap, side + 26 * lines + 2 * gap
+    sheet = np.full((rows * down, columns * across, 3), 255, dtype=np.uint8)
+    figure = plt.figure(figsize=(sheet.shape[1] / 160, sheet.shape[0] / 160))
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    for number, (images, caption) in enumerate(cells):
+        top, left = (number // columns) * down, (number % columns) * across
+        for place, image in enumerate(images):
+            x = left + place * side
+            sheet[top : top + side, x : x + side - 2] = _square(image, side)[:, 2:]
+        text = "\n".join(caption)
+        axis.text(left, top + side + gap, text, fontsize=6, va="top", ha="left", linespacing=1.3)
+    axis.imshow(sheet)
     return figure
 
 
-def _to_height(image: np.ndarray, height: int) -> np.ndarray:
-    """White below, so that pictures of several sizes stand in one row."""
-    below = ((0, height - image.shape[0]), (0, 0), (0, 0))
-    return np.pad(image, below, constant_values=255)
+def _square(image: np.ndarray, side: int) -> np.ndarray:
+    """Scaled to fit (side, side, 3), white where it does not reach."""
+    picture = Image.fromarray(image)
+    picture = ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS)
+    return np.asarray(ImageOps.pad(picture, (side, side), color="white"))
