@@ -77,11 +77,11 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     labels : (N,) int; probabilities : (N, K) float
     returns a float in [0.05, 20], above 1 for an over-confident model; 1.0 when there is nothing to
-        fit: no cells, or cells of one class, which would only ever ask for more confidence
+        fit: no cells, cells of one class, or no mistake, which only ever ask for more confidence
     """
-    if len(np.unique(labels)) < 2:
-        return 1.0
     logits = _logits(probabilities)
+    if len(np.unique(labels)) < 2 or (logits.argmax(axis=1) == labels).all():
+        return 1.0
 
     def loss(log_temperature: float) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)

@@ -51,6 +51,11 @@ class Settings(BaseModel):
     seed: NonNegativeInt
     data: DataSettings
     training: TrainingSettings | None = None
+    floors: bool = False
+    report: bool = True
+    headline_leaks: bool = False
+    sensitivity: Annotated[float, Field(gt=0, le=1)] = 0.95
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
 
 def check_config(config: DictConfig) -> None:

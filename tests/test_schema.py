@@ -26,6 +26,9 @@ from tests.runs import composed
         ("data.max_bad=5", "data.max_bad: .*less than or equal to 1"),
         ("data.window=wide", "data.window: .*'wide'"),
         ("seed=one", "seed: .*'one'"),
+        ("coverage=1", "coverage: .*less than 1.* 1"),
+        ("sensitivity=0", "sensitivity: .*greater than 0.* 0"),
+        ("headline_leaks=perhaps", "headline_leaks: .*boolean.*'perhaps'"),
     ],
 )
 def test_a_misspelt_value_is_named(setting: str, named: str) -> None:

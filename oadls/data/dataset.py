@@ -126,7 +126,9 @@ class CellData(pl.LightningDataModule):
         rows = self.rows("train")
         weights = sampling_weights(self.dataset.labels[rows], self.groups[rows], self.balance)
         sampler = ViewSampler(rows, views=self.views, weights=weights, seed=self.seed)
-        return DataLoader(self.dataset, sampler=sampler, **self.loading)
+        # a batch of one cell has no spread for a batch norm
+        lonely = len(rows) > 1 and len(rows) % self.loading["batch_size"] == 1
+        return DataLoader(self.dataset, sampler=sampler, drop_last=lonely, **self.loading)
 
     def val_dataloader(self) -> DataLoader:
         return self.loader("val")

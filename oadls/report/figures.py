@@ -120,7 +120,7 @@ def plot_measures(found: dict[str, Any], classes: list[str], side: str, title: s
         values = [100 * scores[measure] for measure in MEASURES]
         colour = "0.45" if column == "overall" else COLOURS[k % 5]
         axis.bar(places, values, width * 0.92, color=colour, label=column)
-        paper = [printed(side, measure, column) for measure in MEASURES]
+        paper = [printed(side, measure, column, classes=classes) for measure in MEASURES]
         if None not in paper:
             label = "printed in the paper" if column == "overall" else None
             axis.plot(places, paper, "D", ms=3.5, mfc="white", mec="black", label=label)

@@ -38,6 +38,12 @@ def test_an_epoch_holds_every_training_cell_once_in_a_random_view() -> None:
     assert {view for _, view in cells} == {0, 1, 2}
 
 
+def test_no_batch_holds_a_single_cell() -> None:
+    sizes = [len(batch["row"]) for batch in cell_data(batch_size=11).train_dataloader()]
+    assert sizes == [11]  # of 12 training cells; which one is left out changes with the epoch
+    assert [len(b["row"]) for b in cell_data(batch_size=5).train_dataloader()] == [5, 5, 2]
+
+
 def test_the_order_repeats_with_seed_and_epoch_whatever_the_workers() -> None:
     assert drawn(cell_data(), epoch=3) == drawn(cell_data(workers=2), epoch=3)
     assert drawn(cell_data(), epoch=3) != drawn(cell_data(), epoch=4)

@@ -1,5 +1,7 @@
 """The ablation's table pairs what belongs together."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,7 +12,7 @@ from hydra import compose, initialize_config_dir
 
 from oadls.experiment import build
 from oadls.metrics import scores
-from oadls.report.ablation import STAGES, ablation_table, plot_ablation
+from oadls.report.ablation import STAGES, ablation_table, plot_ablation, read_runs
 from tests.runs import CONF
 
 CLASSES = ["normal", "all"]
@@ -88,8 +90,16 @@ def test_every_stage_can_be_left_out(without: str) -> None:
     assert cfg.model.head.recurrent == (without != "bigru")
 
 
-def test_finished_runs_are_read_from_a_multirun(tmp_path: Path) -> None:
-    from oadls.report.ablation import read_runs
-
-    assert read_runs(tmp_path) == {}
-    assert ablation_table({}).empty
+def test_the_multirun_ends_in_one_table(own_cache: None, tmp_path: Path) -> None:
+    settings = (
+        *("cells=synthetic", "without=nothing,crop", "seed=0", "data.patients=6"),
+        *("data.cells_per_patient=2", "split.folds=2", "training.epochs=1", "training.views=1"),
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    command = [sys.executable, "-m", "oadls.train", "-m", "+experiment=ablation", *settings]
+    subprocess.run(command, check=True, cwd=CONF.parent, capture_output=True)
+    table = pd.read_csv(tmp_path / "ablation.csv")
+    assert table[["cells", "stage", "seeds"]].to_numpy().tolist() == [["synthetic", "crop", 1]]
+    assert table["precision low"].isna().all()  # three patients of a class carry no interval
+    assert (tmp_path / "ablation.png").is_file()
+    assert ablation_table(read_runs(tmp_path)).shape == table.shape

@@ -55,7 +55,9 @@ def table_2(metrics: dict) -> pd.DataFrame:
                 found = metrics[side]
                 found = found if column == "overall" else found["per_class"][column]
                 row[column] = 100 * found[measure]
-                row[f"{column} printed"] = printed(side, measure, column)
+                row[f"{column} printed"] = printed(
+                    side, measure, column, classes=metrics["classes"]
+                )
             rows.append(row)
     return pd.DataFrame(rows).dropna(axis=1, how="all")
 

@@ -31,8 +31,9 @@ def write(page: Page, evidence: Evidence) -> None:
     if rivals:
         page.heading("Is the network better?")
         page.text(
-            "Differences are network minus the other, on the same cells. Interval: patients "
-            "resampled. p (patients): the two models exchanged for whole patients at random. "
+            f"Differences are network minus the other, on the same cells. Interval: "
+            f"{unit_of(evidence)} resampled. p ({unit_of(evidence)}): the two models exchanged "
+            f"for whole {unit_of(evidence)} at random. "
             "McNemar and DeLong assume that cells are independent, which they are not: they are "
             "shown because readers ask for them, and are too sure."
         )
@@ -55,7 +56,7 @@ def intervals(evidence: Evidence) -> pd.DataFrame:
             {
                 "score": score,
                 "value": test[score],
-                "95 % over patients": interval_text(ends),
+                f"95 % over {unit_of(evidence)}": interval_text(ends),
                 "if cells were independent": interval_text(alone["intervals"][score]),
             }
             for score, ends in test["uncertainty"]["intervals"].items()
@@ -81,8 +82,8 @@ def comparisons(evidence: Evidence, rivals: dict[str, np.ndarray]) -> pd.DataFra
                     "other": name,
                     "score": score,
                     "difference": difference["value"],
-                    "95 % over patients": interval_text(difference["interval"]),
-                    "p (patients)": difference["p"],
+                    f"95 % over {unit_of(evidence)}": interval_text(difference["interval"]),
+                    f"p ({unit_of(evidence)})": difference["p"],
                     "p McNemar (cells)": max(found["mcnemar"]["p"], 1e-12)
                     if score == "accuracy"
                     else np.nan,
@@ -92,6 +93,11 @@ def comparisons(evidence: Evidence, rivals: dict[str, np.ndarray]) -> pd.DataFra
                 }
             )
     return pd.DataFrame(rows)
+
+
+def unit_of(evidence: Evidence) -> str:
+    """What a resample draws."""
+    return "patients" if evidence.run.patients_known else "images"
 
 
 def _other_run(evidence: Evidence, other: Run) -> dict[str, np.ndarray]:
