@@ -122,12 +122,12 @@ def test_one_certain_mistake_leaves_a_temperature_in_bounds() -> None:
     assert 0.05 <= fit_temperature(labels, probabilities) <= 20
 
 
-@settings(max_examples=50, deadline=None)
 def test_a_model_without_a_mistake_is_left_as_it_is() -> None:
     labels = np.array([0, 1, 0, 1])
     assert fit_temperature(labels, np.eye(2)[labels] * 0.6 + 0.2) == 1.0
 
 
+@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10**6), temperature=st.floats(0.05, 20), classes=st.integers(2, 5))
 def test_temperature_never_changes_the_predicted_class(
     seed: int, temperature: float, classes: int

@@ -14,8 +14,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from oadls.experiment import Experiment, build
+from oadls.features import FeatureMaps, Views
 from oadls.metrics import fitness, scores
 
+Candidates = Callable[[], list]
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse regularisation of the linear probe
 WEIGHTS = (None, "balanced")  # of the classes
 
@@ -23,38 +25,52 @@ WEIGHTS = (None, "balanced")  # of the classes
 def floor_probabilities(experiment: Experiment, sides: Sequence[np.ndarray]) -> dict[str, list]:
     """Test-side probabilities of every floor: name -> one (n_test, K) array a fold."""
     area = experiment.table[["cell_area"]].to_numpy()
-    found: dict[str, list] = {"majority": [], "cell_area": [], "linear_probe": []}
-    pooled = pooled_features(experiment)
-    for side in sides:
-        found["majority"].append(_fit(_majority, area, experiment, side))
-        found["cell_area"].append(_fit(_by_area, area, experiment, side))
-        found["linear_probe"].append(_fit(_probe, pooled, experiment, side))
-    return found
+    inputs = {"majority": area, "cell_area": area, "linear_probe": pooled_features(experiment)}
+    models = {"majority": majority, "cell_area": by_size, "linear_probe": probe}
+    labels, classes = experiment.labels, experiment.classes
+    return {
+        name: [
+            predict_test(candidates, inputs[name], labels, side, classes=classes) for side in sides
+        ]
+        for name, candidates in models.items()
+    }
 
 
-def pooled_features(experiment: Experiment) -> np.ndarray:
-    """(N, C) mean over positions of the frozen backbone's last map, view 0."""
+def pooled_features(experiment: Experiment, *, views: Views | None = None) -> np.ndarray:
+    """(N, C) mean over positions of the frozen backbone's last map, view 0.
+
+    views : the pictures to look at, the experiment's own by default
+    """
     backbone = build(experiment.config.model.backbone, taps=[-1], train_last=0)
+    maps = FeatureMaps(views or experiment.views, backbone)
     keys = [(key, 0) for key in experiment.table["pixels_sha256"]]
-    maps = experiment.features(backbone, keys)
+    maps.fill(keys)
     return np.stack([maps.read(key)[-1].mean(axis=(1, 2)) for key in keys])
 
 
-def _fit(
-    candidates: Callable[[], list], inputs: np.ndarray, experiment: Experiment, side: np.ndarray
+def predict_test(
+    candidates: Candidates,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    side: np.ndarray,
+    *,
+    classes: Sequence[str],
 ) -> np.ndarray:
-    """Fit every candidate on the training side, keep the best on validation, predict the test."""
-    labels, train, val = experiment.labels, side == "train", side == "val"
+    """Fit every candidate on the training side, keep the best on validation, predict the test.
+
+    candidates : makes the models to choose from
+    inputs (N, D); labels (N,) int, index into classes; side (N,) "train", "val", "test" or ""
+    returns (n_test, K)
+    """
+    train, val = side == "train", side == "val"
     fitted = [model.fit(inputs[train], labels[train]) for model in candidates()]
     best = fitted[0]
     if len(fitted) > 1 and val.any():
-        best = max(
-            fitted, key=lambda model: _fitness(model, inputs[val], labels[val], experiment.classes)
-        )
-    return _probabilities(best, inputs[side == "test"], number=len(experiment.classes))
+        best = max(fitted, key=lambda model: _fitness(model, inputs[val], labels[val], classes))
+    return _probabilities(best, inputs[side == "test"], number=len(classes))
 
 
-def _fitness(model, inputs: np.ndarray, labels: np.ndarray, classes: list[str]) -> float:
+def _fitness(model, inputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> float:
     found = scores(labels, _probabilities(model, inputs, number=len(classes)), classes=classes)
     return fitness(found["precision"], found["f1"])
 
@@ -66,11 +82,13 @@ def _probabilities(model, inputs: np.ndarray, *, number: int) -> np.ndarray:
     return full
 
 
-def _majority() -> list:
+def majority() -> list:
+    """The commonest class of the training side."""
     return [DummyClassifier(strategy="prior")]
 
 
-def _by_area() -> list:
+def by_size() -> list:
+    """Logistic regressions on the logarithms of areas."""
     return [
         make_pipeline(
             FunctionTransformer(np.log1p),
@@ -81,7 +99,8 @@ def _by_area() -> list:
     ]
 
 
-def _probe() -> list:
+def probe() -> list:
+    """Logistic regressions on features of a picture, from strongly to hardly regularised."""
     return [
         make_pipeline(StandardScaler(), LogisticRegression(C=C, class_weight=weight, max_iter=2000))
         for C, weight in itertools.product(STRENGTHS, WEIGHTS)

@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from oadls.cache import Cache
-from oadls.data.duplicates import group_duplicates
+from oadls.data.duplicates import PAIR_COLUMNS, compare_labels, group_duplicates
 from oadls.data.read import BadImage, inspect_image
 from oadls.data.table import Cells, leave_out, validate
 from oadls.parallel import parallel_map
@@ -25,27 +26,47 @@ def collect(source: Callable[[], Cells], *, max_bad: float) -> Cells:
     source : lists the files (path, label, patient, ...) without opening them
     max_bad : fraction of bad images above which nothing runs
     returns cells whose table has the facts of each image and its group; UserError when too many
-        images are bad. An image that was seen before, unchanged in size and time, is not opened
+        images are bad. An image that was seen before, unchanged in size and time, is not opened,
+        nor is any image of a source that knows pixels_sha256 itself: it may have none to open
     """
     cells = source()
+    if "pixels_sha256" not in cells.table:
+        cells = _add_facts(cells, max_bad=max_bad)
+    return validate(Cells(join_duplicates(cells.table), cells.excluded))
+
+
+def _add_facts(cells: Cells, *, max_bad: float) -> Cells:
     facts, bad = inspect_all(cells.table["path"].tolist())
     cells = leave_out(cells, bad, max_bad=max_bad)
     known = pd.DataFrame([facts[path] for path in cells.table["path"]], columns=list(FACTS))
     table = cells.table.drop(columns=list(FACTS), errors="ignore").reset_index(drop=True)
-    table = pd.concat([table, known], axis=1)
-    return validate(Cells(join_duplicates(table), cells.excluded))
+    return Cells(pd.concat([table, known], axis=1), cells.excluded)
 
 
 def join_duplicates(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its groups; found once for each set of images, then read from the cache."""
-    columns = table[["name", "patient", "pixels_sha256", "phash"]].sort_values("name")
+    return table.assign(group=table["name"].map(_duplicates(table)["groups"]))
+
+
+def duplicate_pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs by which the groups of the same table were joined: PAIR_COLUMNS."""
+    pairs = pd.DataFrame(_duplicates(table)["pairs"], columns=list(PAIR_COLUMNS[:-1]))
+    return compare_labels(pairs, table)
+
+
+def _duplicates(table: pd.DataFrame) -> dict:
+    """Groups by name, and pairs without what depends on labels; from the cache, or found now."""
+    known = [c for c in ("name", "patient", "pixels_sha256", "phash") if c in table.columns]
+    columns = table[known].sort_values("name")
     key = hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
     recipe = {"code": code_hash("oadls.data.duplicates"), "libraries": library_versions()}
     cache = Cache("groups", recipe)
     if key not in cache:
-        groups = group_duplicates(table)[0].set_index("name")["group"].to_dict()
-        cache.write({key: {"groups": _encode(groups)}})
-    return table.assign(group=table["name"].map(_decode(cache.read(key)["groups"])))
+        joined, pairs = group_duplicates(table)
+        groups = joined.set_index("name")["group"].to_dict()
+        rows = pairs[list(PAIR_COLUMNS[:-1])].to_numpy(dtype=object).tolist()
+        cache.write({key: {"groups": _encode(groups), "pairs": _encode(rows)}})
+    return {kind: _decode(array) for kind, array in cache.read(key).items()}
 
 
 def inspect_all(paths: list[str]) -> tuple[dict[str, dict], dict[str, str]]:
@@ -82,9 +103,9 @@ def _inspect(path: str) -> dict:
         return {"error": str(error)}
 
 
-def _encode(value: dict) -> np.ndarray:
+def _encode(value: dict | list) -> np.ndarray:
     return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
 
 
-def _decode(array: np.ndarray) -> dict:
+def _decode(array: np.ndarray) -> Any:
     return json.loads(array.tobytes())

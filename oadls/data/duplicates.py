@@ -6,7 +6,7 @@ perceptual hash; the detail of the two images laid over each other.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -37,7 +37,8 @@ def group_duplicates(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join cells that are the same image or show the same cell, with all that their groups hold.
 
-    table : path, name, label, patient, pixels_sha256, phash (256 bits in hex)
+    table : path, name, label, patient, pixels_sha256, phash (256 bits in hex); without phash only
+        identical images are found
     max_distance : bits; pairs whose hashes differ in more are not looked at
     min_similarity : correlation of detail (see `similarity`) from which two images are one cell
     patience : candidates come closest first; stop after so many in a row that are different cells
@@ -59,7 +60,10 @@ def group_duplicates(
     pairs, group = _join_identical(cells["pixels_sha256"], group)
     looked_at = tested = 0
     detail = lru_cache(maxsize=4096)(lambda i: _read_detail(cells["path"][i], read=read))
-    for a, b, distance in _candidates(cells["phash"], group, max_distance=max_distance):
+    candidates: Iterable[tuple[int, int, int]] = ()
+    if "phash" in cells:
+        candidates = _candidates(cells["phash"], group, max_distance=max_distance)
+    for a, b, distance in candidates:
         if group[a] == group[b]:
             continue
         if looked_at == patience:
@@ -168,17 +172,16 @@ def _name_groups(cells: pd.DataFrame, group: np.ndarray) -> np.ndarray:
 
 def _pair_table(cells: pd.DataFrame, pairs: list[tuple[int, int, str, int, float]]) -> pd.DataFrame:
     """PAIR_COLUMNS; warns when one cell has two labels."""
-    name, label = cells["name"], cells["label"]
-    rows = [
-        (name[a], name[b], kind, distance, alike, _agree(label[a], label[b]))
-        for a, b, kind, distance, alike in pairs
-    ]
-    table = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
-    for row in table[~table["same_label"].astype(bool)].itertuples():
+    name = cells["name"]
+    rows = [(name[a], name[b], kind, distance, alike) for a, b, kind, distance, alike in pairs]
+    table = compare_labels(pd.DataFrame(rows, columns=list(PAIR_COLUMNS[:-1])), cells)
+    for row in table[~table["same_label"]].itertuples():
         log.warning("duplicates: %s and %s are one cell with two labels", row.name_a, row.name_b)
     return table
 
 
-def _agree(a: str | None, b: str | None) -> bool:
-    """False when both are known and differ."""
-    return pd.isna(a) or pd.isna(b) or a == b
+def compare_labels(pairs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The pairs with `same_label`: False where both labels are known and differ."""
+    label = cells.set_index("name")["label"]
+    a, b = pairs["name_a"].map(label), pairs["name_b"].map(label)
+    return pairs.assign(same_label=(a.isna() | b.isna() | (a == b)).astype(bool))

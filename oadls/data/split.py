@@ -139,8 +139,8 @@ def grouped_kfold(
     names, counts, members = _groups(table)
     if folds > len(names):
         raise UserError(f"split: {folds} folds need as many groups, the table has {len(names)}")
-    if repeats < 1:
-        raise UserError(f"split: repeats is 1 or more, got {repeats}")
+    if folds < 2 or repeats < 1:
+        raise UserError(f"split: folds is 2 or more and repeats 1, got {folds} and {repeats}")
     turns = range(1, folds) if val == "rotate" else [1]
     splits = []
     for repeat in range(repeats):

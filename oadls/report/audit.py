@@ -16,7 +16,7 @@ from oadls.report.terminal import WIDTH
 SCORES = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "precision": "macro precision"}
 SCORES |= {"auroc": "AUROC"}
 TITLES = {
-    "shortcuts": "What a model tells from ... (folds by patient)",
+    "shortcuts": "What a model can tell from one thing alone, on {unit} it has not seen",
     "inflation": "The picture model, folds by image and by patient",
 }
 
@@ -63,7 +63,8 @@ def print_audit(experiment: Experiment, outcomes: Sequence[Outcome], folder: Pat
     console.rule(f"Audit of {experiment.config.name}: {len(cells):,} cells, {known}")
     for name in ("shortcuts", "inflation"):
         if name in tables:
-            console.print(_score_table(tables[name], title=TITLES[name]))
+            unit = "patients" if patients else "images"
+            console.print(_score_table(tables[name], title=TITLES[name].format(unit=unit)))
     confounds = tables["confounds"]
     if len(confounds):
         rows = confounds[["field", "balanced_accuracy", "p"]].itertuples(index=False)

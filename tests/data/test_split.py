@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oadls.data.split import (
     Split,
     check_split,
+    find_leaks,
     grouped_holdout,
     grouped_kfold,
     image_kfold,
@@ -313,3 +314,23 @@ def test_the_first_repeat_is_the_plain_cross_validation():
     for one, other in zip(plain, repeated, strict=False):
         assert one.name == other.name
         pd.testing.assert_series_equal(one.side, other.side)
+
+
+def test_leaks_are_listed_with_their_sides_and_number_of_cells():
+    table = table_of([("P", "all", "x")] * 4 + [("Q", "all", "x")] * 3 + [("R", "all", "x")] * 2)
+    table["patient"] = ["P1"] * 2 + ["P2"] * 2 + ["Q"] * 3 + [None] * 2
+    table["pixels_sha256"] = ["a", "b", "a", "c", "d", "e", "f", "g", "g"]
+    sides = ["train", "train", "test", "test", "val", "test", "", "train", "train"]
+    leaks = find_leaks(table, Split("rule", 0, pd.Series(sides, index=table["name"])))
+    assert leaks.to_numpy().tolist() == [
+        ["group", "P", "train and test", 4],
+        ["group", "Q", "val and test", 2],
+        ["patient", "Q", "val and test", 2],
+        ["pixels_sha256", "a", "train and test", 2],
+    ]
+
+
+@pytest.mark.parametrize("folds", [0, 1])
+def test_fewer_than_two_folds_are_refused(folds):
+    with pytest.raises(UserError, match="folds is 2 or more"):
+        grouped_kfold(table_of(patients()), seed=0, folds=folds)
