@@ -1,4 +1,9 @@
-"""Where a network looks: the attention λ of the ACRNN, and Grad-CAM (Selvaraju et al. 2017)."""
+"""Where a network looks: the attention λ of the ACRNN, and Grad-CAM (Selvaraju et al. 2017).
+
+Grad-CAM is computed as HiResCAM (Draelos & Carin 2020): each position keeps its own gradient. For
+a head that is linear in the mean over positions the two are one; gradients averaged over positions
+(eq. 1 of Grad-CAM) vanish for a head that reads a spread.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,9 +75,9 @@ def grad_cam(network: Network, trunk_maps: Maps, *, side: int) -> np.ndarray:
     """Grad-CAM of the predicted class over every map that the head reads.
 
     trunk_maps : what the frozen trunk returned, each (B, C_i, H_i, W_i)
-    returns (B, side, side) float32, at least 0, in logits per pixel: a map's weighted sum (its
-        gradients averaged over positions, eq. 1; ReLU, eq. 2) spread over the pixels of each
-        position, so that maps of several scales can be added
+    returns (B, side, side) float32, at least 0, in logits per pixel: gradient times map, summed
+        over channels, ReLU (eq. 2), spread over the pixels of each position, so that maps of
+        several scales can be added
     """
     with torch.no_grad():
         tapped = network.backbone.tail(trunk_maps)
@@ -82,8 +87,7 @@ def grad_cam(network: Network, trunk_maps: Maps, *, side: int) -> np.ndarray:
     gradients = torch.autograd.grad(logits.amax(dim=1).sum(), read)
     total = torch.zeros(len(logits), side, side)
     for m, gradient in zip(read, gradients, strict=True):
-        weights = gradient.mean(dim=(2, 3), keepdim=True)  # (B, C, 1, 1)
-        cam = (weights * m.detach()).sum(dim=1, keepdim=True).relu()  # (B, 1, H, W)
+        cam = (gradient * m.detach()).sum(dim=1, keepdim=True).relu()  # (B, 1, H, W)
         pixels = side * side / (cam.shape[2] * cam.shape[3])  # of a position
         total += F.interpolate(cam / pixels, (side, side), mode="bilinear")[:, 0]
     return total.numpy()

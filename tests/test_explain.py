@@ -10,7 +10,7 @@ from torch import nn
 from oadls.explain import attends_places, attention_maps, grad_cam, share_inside
 from oadls.model.acrnn import ACRNN
 from oadls.model.planes import ProjectedPlane, PyramidPlane
-from oadls.model.probe import LinearProbe
+from oadls.model.probe import CellProbe, LinearProbe
 
 
 class Network(nn.Module):
@@ -45,6 +45,20 @@ def test_grad_cam_of_a_linear_head_is_its_weighted_sum() -> None:
         ).detach()  # of each channel
         expected = torch.einsum("c,chw->hw", weights, features[image]).clamp_min(0)
         np.testing.assert_allclose(found[image], expected.numpy(), atol=1e-6)
+
+
+def test_a_head_that_reads_a_spread_is_explained_where_it_varies() -> None:
+    head = CellProbe(channels=[1, 2], sizes=[(16, 16), (8, 8)], classes=2)
+    nn.init.ones_(head.classifier.weight)
+    with torch.no_grad():
+        head.classifier.weight[0] = -1.0
+    features = torch.zeros(1, 2, 8, 8)
+    features[:, :, 3, 3] = 4  # the only place that differs
+    network = Network(head)
+    network.backbone.cover = True
+    cam = grad_cam(network, (torch.ones(1, 1, 16, 16), features), side=8)[0]
+    assert np.unravel_index(cam.argmax(), cam.shape) == (3, 3)
+    assert cam[3, 3] > 0.9 * cam.sum()
 
 
 def test_a_finer_picture_holds_the_same_amount_of_saliency() -> None:

@@ -224,7 +224,7 @@ def plot_share_inside(groups: dict[str, np.ndarray], chance: float) -> Figure:
     axis.set_xticks(range(len(groups)), names)
     axis.set(ylabel="share of saliency on the cell", ylim=(0, 1.02), xlim=(-0.6, len(groups) - 0.4))
     axis.grid(axis="x", visible=False)
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center")
     return figure
 
 

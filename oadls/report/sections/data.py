@@ -10,6 +10,7 @@ from oadls.report.figures import plot_flow
 from oadls.report.paper import TABLE_1
 
 SAMPLES = 4  # pictures of each class
+LONGEST = 30  # rows in the page; the CSV has all
 
 
 def write(page: Page, evidence: Evidence) -> None:
@@ -17,9 +18,11 @@ def write(page: Page, evidence: Evidence) -> None:
     run = evidence.run
     page.table("table_1", table_1(evidence), "Table 1. Cells and patients of each class.")
     page.figure("flow", plot_flow(flow(evidence)), "Flow of cells and patients.")
-    page.table("sides", sides(evidence), f"Sides of every network's split ({run.protocol}).")
+    table = sides(evidence)
+    page.save_table("sides", table)
+    page.show_table(table.head(LONGEST), f"Sides of every network's split ({run.protocol}).")
     if len(run.leaks):
-        page.table("leaks", run.leaks.head(30), "What stands on two sides of the split.")
+        page.table("leaks", run.leaks.head(LONGEST), "What stands on two sides of the split.")
     page.heading("Samples (Fig. 3)")
     page.cells("samples", samples(evidence), "Tested cells as they came, drawn at random.")
     page.heading("Left out, and why")
@@ -117,6 +120,6 @@ def _write_left_out(page: Page, evidence: Evidence) -> None:
             f"{len(fallen)} of {len(table)} cells were not segmented as meant; they stayed in. The "
             "first thirty:"
         )
-        page.table("not_segmented", fallen.head(30), "How the segmentation fell back.")
+        page.table("not_segmented", fallen.head(LONGEST), "How the segmentation fell back.")
     else:
         page.text("Every cell was segmented as meant.")

@@ -30,7 +30,8 @@ def write(page: Page, evidence: Evidence) -> None:
     shares = pd.DataFrame([_shares(i, found, evidence) for i, found in looks.items()])
     covered = float(np.mean([(found.mask > 0).mean() for found in looks.values()]))
     page.text(
-        "Grad-CAM of the predicted class, over every map that the head reads. A model that decides "
+        "Grad-CAM of the predicted class (as HiResCAM: every place keeps its own gradient), over "
+        "every map that the head reads. A model that decides "
         "by the cell puts most of its saliency on it; one that looks at the background does not. "
         f"The cell covers {covered:.0%} of the picture on average: a map that knows nothing of the "
         "cell has that share."
