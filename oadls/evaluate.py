@@ -26,7 +26,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     OmegaConf.save(run.experiment.config, folder / "config.yaml")
     for fit in run.fits:
         write_fit(folder, fit)
-    return report_run(run)
+    return report_run(run, page=cfg.report)
 
 
 @hydra.main(config_path="../conf", config_name="evaluate")

@@ -19,7 +19,8 @@ def train(cfg: DictConfig) -> float:
     experiment = Experiment.open(cfg)
     splits = experiment.splits()
     fits = fit_all(experiment, splits, folder)
-    report_run(Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image))
+    run = Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image)
+    report_run(run, page=cfg.report)
     return sum(fit.fitness for fit in fits) / len(fits)
 
 

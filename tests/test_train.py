@@ -114,7 +114,9 @@ def test_a_checkpoint_alone_gives_the_metrics_again(finished: Path, tmp_path: Pa
     moved = tmp_path / "moved.ckpt"
     shutil.copy(finished / "checkpoints" / "fold_0.ckpt", moved)
     before = json.loads((finished / "metrics.json").read_text())
-    after = evaluate(composed("evaluate", f"checkpoint={moved}"), tmp_path / "again")
+    after = evaluate(
+        composed("evaluate", f"checkpoint={moved}", "report=false"), tmp_path / "again"
+    )
     for side in ("train", "val", "test"):
         assert after[side] == before[side]
 
@@ -126,6 +128,7 @@ def test_a_checkpoint_never_tests_patients_that_it_was_trained_on(
     cfg = composed(
         "evaluate",
         f"checkpoint={finished}",
+        "report=false",
         "data=synthetic",
         "data.patients=10",
         "data.cells_per_patient=3",

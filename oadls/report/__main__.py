@@ -3,28 +3,24 @@
 against : another run on the same cells, compared cell by cell and patient by patient
 """
 
-import json
 import sys
 from pathlib import Path
 
 from oadls.errors import UserError
-from oadls.report.results import operate_run, score_floors
+from oadls.report.results import report_run
 from oadls.run import Run, read_run
 
 USAGE = "usage: python -m oadls.report run=FOLDER [against=FOLDER]"
 
 
 def report(folder: Path, against: Path | None = None) -> Path:
-    """Write report.html of a finished run; returns the page."""
-    from oadls.report.page import write_report
-
+    """Write metrics, tables and report.html of a finished run anew; returns the page."""
     run, other = read_run(folder), None
     if against is not None:
         other = read_run(against)
         check_same_cells(run, other)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    floors = score_floors(run) if "floors" in metrics else {}
-    return write_report(run, metrics, floors, operate_run(run), other)
+    report_run(run, page=True, against=other)
+    return folder / "report.html"
 
 
 def check_same_cells(run: Run, other: Run) -> None:
@@ -45,7 +41,7 @@ def main(arguments: list[str]) -> int:
         return 2
     against = Path(settings["against"]) if "against" in settings else None
     try:
-        print(report(Path(settings["run"]), against))
+        report(Path(settings["run"]), against)
     except UserError as error:
         print(f"oadls: {error}", file=sys.stderr)
         return 1

@@ -16,7 +16,7 @@ from oadls.report.terminal import WIDTH
 SCORES = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "precision": "macro precision"}
 SCORES |= {"auroc": "AUROC"}
 TITLES = {
-    "shortcuts": "What a model can tell from one thing alone, on {unit} it has not seen",
+    "shortcuts": "What one thing alone tells of unseen {unit}",
     "inflation": "The picture model, folds by image and by patient",
 }
 

@@ -21,19 +21,22 @@ Metrics = dict[str, Any]
 HEADLINE = ("precision", "auroc", "accuracy", "sensitivity", "specificity", "f1")
 
 
-def report_run(run: Run) -> Metrics:
-    """Write everything that a finished run leaves behind, and print its summary."""
+def report_run(run: Run, *, page: bool, against: Run | None = None) -> Metrics:
+    """Write everything that a finished run leaves behind, and print its summary.
+
+    page : also report.html with its figures and tables
+    against : another run to compare with, cell by cell, in the page
+    """
     run.folder.mkdir(parents=True, exist_ok=True)
-    config = run.experiment.config
-    floors = score_floors(run) if config.floors else {}
+    floors = score_floors(run) if run.experiment.config.floors else {}
     operating = operate_run(run)
     metrics = score_run(run, floors, operating)
     write_tables(run, floors)
     (run.folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False))
-    if config.get("report", True):
+    if page:
         from oadls.report.page import write_report  # heavy, and a sweep's trials need none
 
-        write_report(run, metrics, floors, operating)
+        write_report(run, metrics, floors, operating, against)
     print_summary(metrics, run.experiment.cells.excluded, run.folder)
     return metrics
 
