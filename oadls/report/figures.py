@@ -175,7 +175,8 @@ def plot_patients(
         for x, patient in mine:
             values = cells.loc[cells["patient"] == patient, "probability"].to_numpy()
             places = x + rng.uniform(-0.28, 0.28, len(values))
-            axis.plot(places, values, ".", ms=2, color=COLOURS[k % 5], alpha=0.25, zorder=1)
+            style: Any = {"ms": 2, "color": COLOURS[k % 5], "alpha": 0.25, "zorder": 1}
+            axis.plot(places, values, ".", rasterized=True, **style)
         means = [known["probability"][patient] for _, patient in mine]
         axis.plot(
             [x for x, _ in mine],

@@ -4,6 +4,7 @@ import pandas as pd
 
 from oadls.report.builder import Page
 from oadls.report.evidence import Evidence
+from oadls.report.sections.patients import MOST
 
 
 def write(page: Page, evidence: Evidence) -> None:
@@ -38,7 +39,8 @@ def write(page: Page, evidence: Evidence) -> None:
             f"{short} of {len(table)} patients get less than the promised "
             f"{operating.coverage:.0%}; the worst gets {table['coverage'].min():.0%}."
         )
-        page.table("coverage_by_patient", table, "Coverage by patient, the worst first.")
+        page.save_table("coverage_by_patient", table)
+        page.show_table(table.head(MOST), "Coverage by patient, the worst first.")
     else:
         page.text("Coverage by patient cannot be given: patients are not recorded.")
 

@@ -20,6 +20,7 @@ QUALITY = {
     "cell_contrast": "contrast",
     "cell_mean_g": "brightness (green)",
 }
+MOST = 100  # patients in the page's table; the CSV has all
 TERCILES = ("lowest third", "middle third", "highest third")
 
 
@@ -73,7 +74,7 @@ def _write_patients(page: Page, evidence: Evidence) -> None:
         )
     page.save_table("patients", table)
     caption = "Every patient, those decided wrongly first. Fraction: cells called positive."
-    page.show_table(short_table(table), caption)
+    page.show_table(short_table(table).head(MOST), caption)
 
 
 def short_table(patients: pd.DataFrame) -> pd.DataFrame:
