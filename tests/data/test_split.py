@@ -333,4 +333,4 @@ def test_leaks_are_listed_with_their_sides_and_number_of_cells():
 @pytest.mark.parametrize("folds", [0, 1])
 def test_fewer_than_two_folds_are_refused(folds):
     with pytest.raises(UserError, match="folds is 2 or more"):
-        grouped_kfold(table_of(patients()), seed=0, folds=folds)
+        grouped_kfold(table_of(patients()), seed=0, folds=folds, val=0.2)
