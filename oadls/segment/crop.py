@@ -23,8 +23,8 @@ def crop(
     image : (H, W, 3) uint8 RGB
     mask : (H, W) uint8, 0 background, 128 cytoplasm, 255 nucleus
     keep : "cell" blackens everything but the cell. "everything" shows the image as it is.
-        "background" paints the cell in the mean colour around it (black would give away the
-        cell's size): what is left is the floor
+        "background" paints the cell in the mean colour around it: what is left is the floor. The
+        patch keeps the size of the cell; the audit hides the same disc round every cell instead
     cut : a window round the cell; False shows the whole image
     size : side of the result in px
     window : side of the window in px of the image. A fixed window keeps the true size of the cell
