@@ -70,7 +70,15 @@ def test_every_experiment_is_a_lab_note(name: str) -> None:
     assert "took" in text or "Not run" in text
 
 
-@pytest.mark.parametrize("entry", ["prepare", "evaluate"])
+@pytest.mark.parametrize("group", ["cells", "without"])
+def test_every_arm_of_the_ablation_is_sound(group: str) -> None:
+    for file in sorted((CONF / group).glob("*.yaml")):
+        config = composed("train", "+experiment=ablation", f"{group}={file.stem}")
+        assert_sound(config)
+        assert config[group] == file.stem
+
+
+@pytest.mark.parametrize("entry", ["prepare", "evaluate", "audit"])
 def test_every_entry_point_composes(entry: str) -> None:
     more = ["checkpoint=somewhere"] if entry == "evaluate" else []
     assert_sound(composed(entry, *more))
