@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from oadls.comparison import compare_paired
-from oadls.report.builder import interval_text
+from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
                 axis.plot(ends, [y, y], color=COLOURS[k], lw=1.3)
     axis.axvline(0, color="0.3", lw=0.8)
     axis.set_yticks(range(len(stages)), stages)
-    axis.set(xlabel="macro precision: whole method less without the stage")
+    axis.set(xlabel="macro precision that the stage adds")
     axis.invert_yaxis()
     figure.legend(frameon=False, ncols=len(sets), loc="outside upper center", fontsize=8)
     return figure
@@ -133,17 +133,16 @@ def plot_ablation(table: pd.DataFrame) -> Figure:
 
 def print_ablation(table: pd.DataFrame, folder: Path) -> None:
     """The table, to a reader of the terminal."""
-    shown = Table(title="What each stage adds on test cells (whole method less without it)")
+    printed = Table(title="What each stage adds on test cells (whole method less without it)")
     for name in ("cells", "stage", "seeds", *(c for s in SCORES for c in (s, "95 %", "p"))):
-        shown.add_column(name)
+        printed.add_column(name)
     for row in table.to_dict("records"):
         values = []
         for score in SCORES:
             ends = row[f"{score} low"], row[f"{score} high"]
             interval = None if pd.isna(ends[0]) else ends
-            p = row[f"{score} p"]
             values += [f"{row[f'{score} gain']:+.3f}", interval_text(interval)]
-            values.append("–" if p is None or pd.isna(p) else f"{p:.3f}")
-        shown.add_row(row["cells"], row["stage"], str(row["seeds"]), *values)
-    Console(width=120).print(shown)
+            values.append(shown(row[f"{score} p"], 3))
+        printed.add_row(row["cells"], row["stage"], str(row["seeds"]), *values)
+    Console(width=120).print(printed)
     log.info("table and figure of the ablation: %s", folder / "ablation.csv")

@@ -68,6 +68,8 @@ def test_the_figure_names_every_stage(table: pd.DataFrame) -> None:
     figure = plot_ablation(table.reset_index())
     labels = {text.get_text() for text in figure.axes[0].get_yticklabels()}
     assert labels == set(table.index)
+    figure.canvas.draw()
+    assert figure.bbox.padded(1).containsx(figure.axes[0].xaxis.label.get_window_extent().x1)
 
 
 @pytest.mark.parametrize("without", sorted(file.stem for file in (CONF / "without").glob("*")))
