@@ -33,6 +33,8 @@ STAGES = {
     "bigru": "Bi-GRU",
 }
 SCORES = ("precision", "auroc")
+# (cells, what is left out) -> seed -> metrics and predictions
+Runs = dict[tuple[str, str], dict[int, tuple[dict, pd.DataFrame]]]
 
 
 class WriteAblation(Callback):
@@ -53,24 +55,29 @@ def write_ablation(folder: Path) -> pd.DataFrame:
     return table
 
 
-def read_runs(folder: Path) -> dict[tuple[str, str], list[tuple[dict, pd.DataFrame]]]:
-    """(cells, without) -> metrics and predictions of every seed, in the order of the seeds."""
-    found: dict[tuple[str, str], dict[int, tuple[dict, pd.DataFrame]]] = {}
+def read_runs(folder: Path) -> Runs:
+    """The finished runs below a multirun's folder."""
+    found: Runs = {}
     for file in sorted(folder.rglob("metrics.json")):
         config = OmegaConf.load(file.parent / "config.yaml")
         predictions = pd.read_csv(file.parent / "predictions.csv", dtype={"group": str})
         key = (str(config.cells), str(config.without))
         found.setdefault(key, {})[int(config.seed)] = (json.loads(file.read_text()), predictions)
-    return {key: [seeds[s] for s in sorted(seeds)] for key, seeds in found.items()}
+    return found
 
 
-def ablation_table(runs: dict[tuple[str, str], list[tuple[dict, pd.DataFrame]]]) -> pd.DataFrame:
-    """cells, stage, seeds, and for precision and AUROC: whole, without, difference, interval, p."""
+def ablation_table(runs: Runs) -> pd.DataFrame:
+    """cells, stage, seeds, and for precision and AUROC: whole, without, difference, interval, p.
+
+    Seeds that only one side has do not count: a run may have failed, or not be finished.
+    """
     rows = []
-    for (cells, without), members in runs.items():
-        whole = runs.get((cells, WHOLE), [])
-        if without == WHOLE or len(whole) != len(members):
+    for (cells, without), seeds in runs.items():
+        whole_seeds = runs.get((cells, WHOLE), {})
+        both = sorted(set(seeds) & set(whole_seeds))
+        if without == WHOLE or not both:
             continue
+        whole, members = [whole_seeds[s] for s in both], [seeds[s] for s in both]
         classes = whole[0][0]["classes"]
         pairs = [_align(a, b, classes) for (_, a), (_, b) in zip(whole, members, strict=True)]
         # the seeds stacked: a patient is drawn with the cells of all its seeds

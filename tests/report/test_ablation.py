@@ -43,7 +43,7 @@ def run(*, noise: float, seed: int, patients: int = 24) -> tuple[dict, pd.DataFr
 def table() -> pd.DataFrame:
     noise = {"nothing": 0.5, "wiener": 0.5, "mask": 4.0}
     runs = {
-        ("drawn", without): [run(noise=n, seed=10 * s + int(n)) for s in range(3)]
+        ("drawn", without): {s: run(noise=n, seed=10 * s + int(n)) for s in range(3)}
         for without, n in noise.items()
     }
     return ablation_table(runs).set_index("stage")
@@ -56,6 +56,16 @@ def test_a_stage_that_matters_is_told_from_one_that_does_not(table: pd.DataFrame
     assert wiener["precision gain"] == 0
     assert pd.isna(wiener["precision low"]) or wiener["precision low"] <= 0
     assert (table["seeds"] == 3).all()
+
+
+def test_a_seed_that_one_side_lacks_does_not_count() -> None:
+    runs = {
+        ("drawn", "nothing"): {s: run(noise=0.5, seed=s) for s in range(3)},
+        ("drawn", "crop"): {1: run(noise=2.0, seed=7)},
+    }
+    (row,) = ablation_table(runs).to_dict("records")
+    assert row["seeds"] == 1
+    assert row["precision whole"] == runs["drawn", "nothing"][1][0]["test"]["precision"]
 
 
 def test_the_gain_is_the_whole_method_less_the_other(table: pd.DataFrame) -> None:
