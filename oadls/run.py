@@ -75,6 +75,11 @@ class Run:
             ignore_index=True,
         )
 
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch and network; empty where nothing was trained."""
+        return pd.concat([fit.history.assign(network=fit.name) for fit in self.fits])
+
     def side(self, side: str) -> pd.DataFrame:
         """Predictions of one side, a row for each network and cell."""
         return self.predictions[self.predictions["side"] == side].reset_index(drop=True)

@@ -122,9 +122,8 @@ def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
     prediction_table(run.test, table, run.classes).to_csv(folder / "predictions.csv", index=False)
     table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
     run.experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
-    history = pd.concat([fit.history.assign(network=fit.name) for fit in run.fits])
-    if len(history):
-        history.to_csv(folder / "history.csv", index=False)
+    if len(run.history):
+        run.history.to_csv(folder / "history.csv", index=False)
     if floors:
         columns = {"path": table["path"].to_numpy()[run.test["row"]]}
         for name, test in floors.items():

@@ -33,11 +33,11 @@ def write(page: Page, evidence: Evidence) -> None:
             figure = plot_measures(metrics[side], run.classes, side, title)
             page.figure(f"measures_{side}", figure, f"Fig. {number}. {TITLES[side]} scores.")
     page.heading("Confusion, precision and recall, ROC (Fig. 5)")
-    page.text("The paper prints these figures as pictures without numbers.")
+    page.text("The paper prints Figs. 5, 8 and 9 as pictures without numbers.")
     for side in sides:
         _write_curves(page, evidence, side)
-    if "history" in evidence_history(run):
-        history = evidence_history(run)["history"]
+    history = run.history
+    if len(history):
         page.heading("Learning curves (Figs. 8 and 9)")
         for number, metric in ((8, "accuracy"), (9, "loss")):
             caption = f"Fig. {number}. {metric.capitalize()} by epoch; thin lines are networks."
@@ -85,12 +85,6 @@ def _write_curves(page: Page, evidence: Evidence, side: str) -> None:
         plot_roc(labels, probabilities, run.classes, title),
         f"Fig. 5c. ROC curve, {title.lower()}.",
     )
-
-
-def evidence_history(run: Run) -> dict[str, pd.DataFrame]:
-    """The history of all networks, where they were trained in this run."""
-    parts = [fit.history.assign(network=fit.name) for fit in run.fits if len(fit.history)]
-    return {"history": pd.concat(parts)} if parts else {}
 
 
 def _write_folds(page: Page, evidence: Evidence) -> None:
