@@ -64,7 +64,7 @@ def predict_test(
     returns (n_test, K)
     """
     train, val = side == "train", side == "val"
-    with threadpool_limits(1):  # two busy cores: 160 s in many threads were 26 s in one
+    with threadpool_limits(1):  # small problems: threads wait for each other
         fitted = [model.fit(inputs[train], labels[train]) for model in candidates()]
     best = fitted[0]
     if len(fitted) > 1 and val.any():

@@ -78,10 +78,21 @@ class Page:
         place.parent.mkdir(exist_ok=True)
         table.to_csv(place, index=False)
 
-    def table(self, name: str, table: pd.DataFrame, caption: str, *, digits: int = 3) -> None:
-        """A table, as it is in the CSV, rounded and with dashes in the page."""
+    def table(
+        self,
+        name: str,
+        table: pd.DataFrame,
+        caption: str,
+        *,
+        digits: int = 3,
+        most: int | None = None,
+    ) -> None:
+        """A table, as it is in the CSV, rounded and with dashes in the page.
+
+        most : rows that the page shows; the CSV has all
+        """
         self.save_table(name, table)
-        self.show_table(table, caption, digits=digits)
+        self.show_table(table.head(len(table) if most is None else most), caption, digits=digits)
 
     def show_table(self, table: pd.DataFrame, caption: str, *, digits: int = 3) -> None:
         """A table for readers alone, the short form of one that was saved."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from oadls.operating import Operating
 from oadls.run import Run, probabilities_of
+from oadls.statistics import FEW_GROUPS
 
 NO_PATIENTS = (
     "Patients are not recorded in this data set. Cells of one person look alike, and nothing here "
@@ -56,6 +57,18 @@ class Evidence:
     def right(self) -> np.ndarray:
         """(N,) bool."""
         return self.predicted == self.labels
+
+    @property
+    def unit(self) -> str:
+        """What a resample draws."""
+        return "patients" if self.run.patients_known else "images"
+
+    @property
+    def why_no_interval(self) -> str:
+        """Why a score has none: too few groups, or all resamples alike, as of a perfect score."""
+        groups = self.metrics["test"]["uncertainty"]["groups_per_class"]
+        few = min(groups.values()) < FEW_GROUPS
+        return f"too few {self.unit}" if few else "every resample agrees"
 
     def names(self, codes: np.ndarray) -> np.ndarray:
         """Class indices to names."""

@@ -7,7 +7,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-COLUMNS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
+from oadls.metrics import SCORES
+
 WIDTH = 112  # of the table where the output is a file or a pipe
 FLOORS = {
     "majority": "majority class",
@@ -25,16 +26,16 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
     if not console.is_terminal:
         console = Console(width=WIDTH)
     table = Table(title=f"{metrics['experiment']} · {metrics['protocol']}")
-    for name in ("", "cells", *COLUMNS):
+    for name in ("", "cells", *SCORES):
         table.add_column(name, no_wrap=True)
     for side in [side for side in ("train", "val") if side in metrics]:
         table.add_row(side, *_row(metrics[side]))
     uncertainty = metrics["test"]["uncertainty"]
     if metrics["withheld"]:
-        table.add_row("test", str(metrics["test"]["cells"]), *["withheld"] * len(COLUMNS))
+        table.add_row("test", str(metrics["test"]["cells"]), *["withheld"] * len(SCORES))
     else:
         table.add_row("test", *_row(metrics["test"]), style="bold")
-        ends = [uncertainty["intervals"][name] for name in COLUMNS]
+        ends = [uncertainty["intervals"][name] for name in SCORES]
         cells = [f"{end[0]:.2f}–{end[1]:.2f}" if end else "–" for end in ends]
         table.add_row("  95 % interval", "", *cells, style="dim")
     for name, label in FLOORS.items():
@@ -63,5 +64,5 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
 
 
 def _row(found: dict[str, Any]) -> list[str]:
-    values = [found[name] for name in COLUMNS]
+    values = [found[name] for name in SCORES]
     return [str(found["cells"]), *("–" if v is None else f"{v:.3f}" for v in values)]

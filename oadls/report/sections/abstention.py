@@ -39,8 +39,8 @@ def write(page: Page, evidence: Evidence) -> None:
             f"{short} of {len(table)} patients get less than the promised "
             f"{operating.coverage:.0%}; the worst gets {table['coverage'].min():.0%}."
         )
-        page.save_table("coverage_by_patient", table)
-        page.show_table(table.head(MOST), "Coverage by patient, the worst first.")
+        caption = "Coverage by patient, the worst first."
+        page.table("coverage_by_patient", table, caption, most=MOST)
     else:
         page.text("Coverage by patient cannot be given: patients are not recorded.")
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from oadls.report.builder import Page
+from oadls.report.builder import Page, interval_text
 from oadls.report.evidence import Evidence
 from oadls.report.sections.headline import warnings
 
@@ -70,6 +70,7 @@ def _scores(evidence: Evidence) -> str:
         return f"Withheld: {metrics['withheld']}"
     test = metrics["test"]
     ends = test["uncertainty"]["intervals"]["precision"]
-    interval = f" (95 % {ends[0]:.3f} to {ends[1]:.3f})" if ends else " (no interval: few patients)"
+    why = f"no interval: {evidence.why_no_interval}"
+    interval = f" (95 % {interval_text(ends)})" if ends else f" ({why})"
     auroc = "" if test["auroc"] is None else f", AUROC {test['auroc']:.3f}"
     return f"Macro precision {test['precision']:.3f}{interval}{auroc}"

@@ -18,11 +18,10 @@ def write(page: Page, evidence: Evidence) -> None:
     run = evidence.run
     page.table("table_1", table_1(evidence), "Table 1. Cells and patients of each class.")
     page.figure("flow", plot_flow(flow(evidence)), "Flow of cells and patients.")
-    table = sides(evidence)
-    page.save_table("sides", table)
-    page.show_table(table.head(LONGEST), f"Sides of every network's split ({run.protocol}).")
+    caption = f"Sides of every network's split ({run.protocol})."
+    page.table("sides", sides(evidence), caption, most=LONGEST)
     if len(run.leaks):
-        page.table("leaks", run.leaks.head(LONGEST), "What stands on two sides of the split.")
+        page.table("leaks", run.leaks, "What stands on two sides of the split.", most=LONGEST)
     page.heading("Samples (Fig. 3)")
     page.cells("samples", samples(evidence), "Tested cells as they came, drawn at random.")
     page.heading("Left out, and why")
@@ -110,7 +109,7 @@ def short(name: str) -> str:
 def _write_left_out(page: Page, evidence: Evidence) -> None:
     excluded = evidence.run.experiment.cells.excluded
     if len(excluded):
-        page.table("left_out", excluded, "Images that were left out.")
+        page.table("left_out", excluded, "Images that were left out.", most=LONGEST)
     else:
         page.text("No image was left out.")
     table = evidence.run.table
@@ -120,6 +119,6 @@ def _write_left_out(page: Page, evidence: Evidence) -> None:
             f"{len(fallen)} of {len(table)} cells were not segmented as meant; they stayed in. The "
             "first thirty:"
         )
-        page.table("not_segmented", fallen.head(LONGEST), "How the segmentation fell back.")
+        page.table("not_segmented", fallen, "How the segmentation fell back.", most=LONGEST)
     else:
         page.text("Every cell was segmented as meant.")

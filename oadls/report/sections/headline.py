@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from oadls.metrics import SCORES
 from oadls.report.builder import Page, interval_text
 from oadls.report.evidence import NO_PATIENTS, Evidence
 from oadls.report.terminal import FLOORS
@@ -13,7 +14,6 @@ TILES = {
     "accuracy": "Accuracy",
 }
 LITTLE = 0.02  # a score that is not higher by this is called as good
-SHOWN = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
 
 
 def write(page: Page, evidence: Evidence) -> None:
@@ -48,38 +48,31 @@ def warnings(evidence: Evidence) -> list[str]:
         found.append("The backbone has random weights: nothing was learned before.")
     if metrics["excluded"]:
         found.append(f"{metrics['excluded']} images were left out, see the section on data.")
-    return found + [_beaten(name, evidence) for name in FLOORS if _beaten(name, evidence)]
+    return found + [text for name in FLOORS if (text := _beaten(name, evidence))]
 
 
 def beside_floors(evidence: Evidence) -> pd.DataFrame:
     """The network, its intervals, and every trivial baseline in the same folds."""
     metrics = evidence.metrics
-    rows = [{"model": _name(evidence), **{s: metrics["test"][s] for s in SHOWN}}]
-    for name, title in FLOORS.items():
-        if name in metrics.get("floors", {}):
-            rows.append({"model": title, **{s: metrics["floors"][name][s] for s in SHOWN}})
-    table = pd.DataFrame(rows)
-    intervals = [metrics["test"]["uncertainty"]["intervals"]] + [
-        metrics["floors"][name]["uncertainty"]["intervals"]
-        for name in FLOORS
-        if name in metrics.get("floors", {})
-    ]
-    for score in ("precision", "auroc"):
-        place = list(table).index(score) + 1
-        ends = [interval_text(i[score]) for i in intervals]
-        table.insert(place, f"{score}_95 %", ends)
-    return table
-
-
-def _name(evidence: Evidence) -> str:
-    return f"{evidence.metrics['experiment']} (the network)"
+    floors = metrics.get("floors", {})
+    models = {f"{metrics['experiment']} (the network)": metrics["test"]}
+    models |= {title: floors[name] for name, title in FLOORS.items() if name in floors}
+    rows = []
+    for model, found in models.items():
+        row: dict[str, object] = {"model": model}
+        for score in SCORES:
+            row[score] = found[score]
+            if score in ("precision", "auroc"):
+                row[f"{score}_95 %"] = interval_text(found["uncertainty"]["intervals"][score])
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _tile(score: str, title: str, evidence: Evidence) -> tuple[str, str, str]:
     found = evidence.metrics["headline"][score]
     value = "–" if found["value"] is None else f"{found['value']:.3f}"
     if found["interval"] is None:
-        return title, value, "no interval: too few patients"
+        return title, value, f"no interval: {evidence.why_no_interval}"
     return title, value, f"95 % interval {interval_text(found['interval'])}"
 
 

@@ -24,7 +24,8 @@ def write(page: Page, evidence: Evidence) -> None:
             "The most confident mistakes: the image as it came, and what the network saw.",
         )
         shown = table.drop(columns="index")
-        page.table("mistakes", shown.head(WORST), f"The first of {len(shown)} wrong test cells.")
+        caption = f"The first of {len(shown)} wrong test cells."
+        page.table("mistakes", shown, caption, most=WORST)
     else:
         page.text("No test cell is wrong.")
     page.heading("The most influential cells of each patient")

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from oadls.metrics import SCORES
 from oadls.report.builder import Page
 from oadls.report.evidence import Evidence
 from oadls.report.figures import (
@@ -112,5 +113,4 @@ def _write_folds(page: Page, evidence: Evidence) -> None:
 
 
 def _few(found: dict) -> dict[str, object]:
-    names = ("cells", "accuracy", "precision", "sensitivity", "specificity", "f1", "auroc")
-    return {name: found[name] for name in names}
+    return {name: found[name] for name in ("cells", *SCORES)}

@@ -1,5 +1,7 @@
 """How sure the scores are: intervals over patients, and comparisons that keep patients whole."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 
@@ -32,8 +34,8 @@ def write(page: Page, evidence: Evidence) -> None:
         page.heading("Is the network better?")
         page.text(
             f"Differences are network minus the other, on the same cells. Interval: "
-            f"{unit_of(evidence)} resampled. p ({unit_of(evidence)}): the two models exchanged "
-            f"for whole {unit_of(evidence)} at random. "
+            f"{evidence.unit} resampled. p ({evidence.unit}): the two models exchanged "
+            f"for whole {evidence.unit} at random. "
             "McNemar and DeLong assume that cells are independent, which they are not: they are "
             "shown because readers ask for them, and are too sure."
         )
@@ -56,7 +58,7 @@ def intervals(evidence: Evidence) -> pd.DataFrame:
             {
                 "score": score,
                 "value": test[score],
-                f"95 % over {unit_of(evidence)}": interval_text(ends),
+                f"95 % over {evidence.unit}": interval_text(ends),
                 "if cells were independent": interval_text(alone["intervals"][score]),
             }
             for score, ends in test["uncertainty"]["intervals"].items()
@@ -75,29 +77,23 @@ def comparisons(evidence: Evidence, rivals: dict[str, np.ndarray]) -> pd.DataFra
             evidence.run.groups,
             classes=evidence.run.classes,
         )
+        tests = {"accuracy": found["mcnemar"], "auroc": found["delong"]}
+        # a p too small for a float is not 0
+        by_cells = {s: max(t["p"], sys.float_info.min) if t else np.nan for s, t in tests.items()}
         for score in COMPARED:
-            difference, delong = found["difference"][score], found["delong"]
+            difference = found["difference"][score]
             rows.append(
                 {
                     "other": name,
                     "score": score,
                     "difference": difference["value"],
-                    f"95 % over {unit_of(evidence)}": interval_text(difference["interval"]),
-                    f"p ({unit_of(evidence)})": difference["p"],
-                    "p McNemar (cells)": max(found["mcnemar"]["p"], 1e-12)
-                    if score == "accuracy"
-                    else np.nan,
-                    "p DeLong (cells)": max(delong["p"], 1e-12)
-                    if delong and score == "auroc"
-                    else np.nan,
+                    f"95 % over {evidence.unit}": interval_text(difference["interval"]),
+                    f"p ({evidence.unit})": difference["p"],
+                    "p McNemar (cells)": by_cells["accuracy"] if score == "accuracy" else np.nan,
+                    "p DeLong (cells)": by_cells["auroc"] if score == "auroc" else np.nan,
                 }
             )
     return pd.DataFrame(rows)
-
-
-def unit_of(evidence: Evidence) -> str:
-    """What a resample draws."""
-    return "patients" if evidence.run.patients_known else "images"
 
 
 def _other_run(evidence: Evidence, other: Run) -> dict[str, np.ndarray]:
