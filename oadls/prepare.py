@@ -59,7 +59,7 @@ def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
     jobs = [(pipeline, row.path, row.name_, folder) for row in _named(table).itertuples()]
     for _ in parallel_map(_export_one, jobs, title="Exporting"):
         pass
-    table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
+    table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from oadls.data.table import Cells, leave_out, validate
 from oadls.parallel import parallel_map
 from oadls.recipe import code_hash, library_versions
 
-FACTS = ("height", "width", "pixels_sha256", "phash", "black_fraction")
+FACTS = ("height", "width", "pixels_sha256", "detail_hash", "black_fraction")
 
 
 def collect(source: Callable[[], Cells], *, max_bad: float) -> Cells:
@@ -56,7 +56,7 @@ def duplicate_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 def _duplicates(table: pd.DataFrame) -> dict:
     """Groups by name, and pairs without what depends on labels; from the cache, or found now."""
-    known = [c for c in ("name", "patient", "pixels_sha256", "phash") if c in table.columns]
+    known = [c for c in ("name", "patient", "pixels_sha256", "detail_hash") if c in table.columns]
     columns = table[known].sort_values("name")
     key = hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
     recipe = {"code": code_hash("oadls.data.duplicates"), "libraries": library_versions()}

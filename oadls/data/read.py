@@ -12,17 +12,16 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import imagehash
 import numpy as np
 from PIL import Image, ImageOps
 
+from oadls.data.detail import hash_detail, image_detail
 from oadls.errors import UserError
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no PostScript
 LEAST_SIDE = 16  # px
 MAX_PIXELS = 50_000_000  # a 7,000 × 7,000 px smear; decoded, some 150 MB
 SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-HASH_SIDE = 16  # 256 bits
 
 
 class BadImage(UserError):
@@ -35,14 +34,14 @@ class ImageFacts:
 
     pixels_sha256  : over height, width and the decoded RGB bytes: equal for equal pictures,
                      whatever the file format
-    phash          : 256-bit perceptual hash, 64 hex digits, for the Hamming distance of pictures
+    detail_hash    : 256 bits of the fine detail, 64 hex digits (see `hash_detail`)
     black_fraction : share of exactly black pixels
     """
 
     height: int
     width: int
     pixels_sha256: str
-    phash: str
+    detail_hash: str
     black_fraction: float
 
 
@@ -82,7 +81,7 @@ def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         height=height,
         width=width,
         pixels_sha256=hash_pixels(pixels),
-        phash=str(imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE)),
+        detail_hash=hash_detail(image_detail(pixels)),
         black_fraction=float(black.mean()),
     )
 

@@ -120,7 +120,7 @@ def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
     """The tables that other programs read."""
     folder, table = run.folder, run.table
     prediction_table(run.test, table, run.classes).to_csv(folder / "predictions.csv", index=False)
-    table.drop(columns="phash").to_csv(folder / "cells.csv", index=False)
+    table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
     run.experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
     if len(run.history):
         run.history.to_csv(folder / "history.csv", index=False)

@@ -52,7 +52,7 @@ def test_a_source_that_knows_its_content_has_no_image_opened(
     cells: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "inspect_all", None)
-    listed = cells.drop(columns=["phash", "height", "width", "black_fraction"])
+    listed = cells.drop(columns=["detail_hash", "height", "width", "black_fraction"])
     empty = pd.DataFrame(columns=["path", "reason"])
     found = collect.collect(lambda: collect.Cells(listed, empty), max_bad=0).table
     assert found["group"].tolist() == ["A+B", "A+B", "C", "D"]
