@@ -6,11 +6,13 @@ Consumer Electronics 53(2), 2007. The paper cites DHE; its prose describes local
 which is what `clahe` does.
 """
 
+import cv2
 import numpy as np
 from skimage.exposure import equalize_adapthist
 
 from oadls.errors import UserError
 from oadls.preprocess.checks import check_foreground, check_image
+from oadls.preprocess.foreground import bounding_box
 
 LEVELS = 256
 DOMINANT = 0.683  # share of a normal distribution within one standard deviation of its mean
@@ -38,15 +40,22 @@ def equalize(
     if not 0 <= exponent <= 5:
         raise UserError(f"equalize: the exponent must lie in 0 to 5, got {exponent}")
     inside = _inside(foreground, image, step="equalize")
+    result = image.astype(np.float32)  # a copy
+    if not inside.any():
+        return result
+    box = bounding_box(inside)
+    image, inside = result[box], inside[box]
     value = brightness(image)  # (H, W)
-    level = np.rint(value * 255).clip(0, 255).astype(np.uint8)
+    level = cv2.convertScaleAbs(value, alpha=255)  # rounded, as uint8
     histogram = np.bincount(level[inside], minlength=LEVELS)  # (256,)
     if np.count_nonzero(histogram) < 2:
-        return image.astype(np.float32)
+        return result
     table = dynamic_table(histogram, exponent=exponent)
     if keep_brightness:
         table = match_mean(table, histogram)
-    return with_brightness(image, value, (table / 255).astype(np.float32)[level], inside)
+    wanted = cv2.LUT(level, (table / 255).astype(np.float32))
+    result[box] = with_brightness(image, value, wanted, inside)
+    return result
 
 
 def clahe(
@@ -188,7 +197,7 @@ def with_brightness(
     image (H, W, 3), value, wanted (H, W) float32, inside (H, W) bool; returns (H, W, 3) float32
     """
     scale = np.divide(wanted, value, out=np.ones_like(wanted), where=inside & (value > 0))
-    result = image.astype(np.float32) * scale[:, :, None]
+    result = image.astype(np.float32, copy=False) * cv2.merge([scale] * 3)
     black = inside & (value <= 0)  # no hue and no saturation: a gray of the wanted brightness
     if black.any():
         result[black] = wanted[black, None]

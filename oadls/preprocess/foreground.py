@@ -1,7 +1,7 @@
 """Where an image holds picture, and where it is only the black around a cut-out cell."""
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 LEAST_SHARE = 0.05  # of the image: less black than this at the border is dark picture, no surround
 
@@ -24,18 +24,29 @@ def find_foreground(image: np.ndarray) -> np.ndarray:
     black = (image[..., 0] | image[..., 1] | image[..., 2]) == 0  # (H, W)
     if LEAST_SHARE * black.size > np.count_nonzero(black) or black.all():
         return np.ones(black.shape, dtype=bool)
-    areas, _ = ndimage.label(black)  # (H, W) int32, 0 where not black
-    border = np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])
-    touching = np.zeros(areas.max() + 1, dtype=bool)
-    touching[border] = True
-    touching[0] = False
-    surround = touching[areas]
+    surround = reached_from_border(black)
     if np.count_nonzero(surround) < LEAST_SHARE * black.size:
         return np.ones(black.shape, dtype=bool)
     return ~surround
 
 
-def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
-    """The smallest box of rows and columns that holds an (H, W) bool mask, which is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+def reached_from_border(region: np.ndarray) -> np.ndarray:
+    """The parts of an (H, W) bool region that hold a pixel of the border, joined by edges."""
+    ground = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    if max(ground.shape) < 1 << 16:  # floodFill counts rows and columns in 16 bits
+        cv2.floodFill(ground, None, (0, 0), 2)  # the added rim of 1 px leads to all of them
+        return ground[1:-1, 1:-1] == 2
+    _, areas = cv2.connectedComponents(ground, connectivity=4)
+    return areas[1:-1, 1:-1] == areas[0, 0]
+
+
+def bounding_box(mask: np.ndarray, *, margin: int = 0) -> tuple[slice, slice]:
+    """The smallest box of rows and columns that holds an (H, W) bool mask, which is not empty.
+
+    margin : px to add on every side, as far as the image goes
+    """
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return (
+        slice(max(0, y - margin), y + height + margin),
+        slice(max(0, x - margin), x + width + margin),
+    )

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import cv2
 import numpy as np
 import pywt
 from scipy import fft, ndimage
@@ -63,7 +64,7 @@ def wiener(
         else:
             clean = _filter(padded, inside, variance, mode=mode, psf_sigma=psf_sigma, nsr=nsr)
         clean = np.clip(clean[picture] + mean, 0.0, 1.0)  # (3, h, w)
-        np.copyto(result[box], np.moveaxis(clean, 0, 2), where=foreground[box][:, :, None])
+        cv2.copyTo(cv2.merge(list(clean)), foreground[box].view(np.uint8), result[box])
     return result
 
 
@@ -107,17 +108,27 @@ def estimate_noise(planes: np.ndarray) -> np.ndarray:
     planes : (C, H, W) float
     returns (C,) float64, squared intensity
     """
-    rows = pywt.dwt(planes, "db2", axis=1)[1]  # (C, H/2 + 1, W)
-    detail = np.abs(pywt.dwt(rows, "db2", axis=2)[1])  # (C, H/2 + 1, W/2 + 1)
+    detail = [np.abs(_detail(_detail(plane))) for plane in planes]  # (H/2 + 1, W/2 + 1) each
     sigma = [np.median(band[band > 0]) if band.any() else 0.0 for band in detail]
     return np.square(np.asarray(sigma, dtype=np.float64) / MAD_OF_NORMAL)
 
 
-def gaussian_transfer(shape: tuple[int, ...], *, sigma: float) -> np.ndarray:
-    """H = exp(−2π²σ²(fx² + fy²)) on the half plane of `rfft2`; ones for sigma 0.
+def _detail(plane: np.ndarray) -> np.ndarray:
+    """The finest detail down the columns of (H, W), transposed, for wavelets run fastest on rows.
 
-    shape : (H, W) of the image; sigma in px; returns (H, W//2 + 1) float32
+    returns (W, H/2 + 1)
     """
+    return pywt.dwt(cv2.transpose(plane), "db2")[1]
+
+
+def gaussian_transfer(shape: tuple[int, ...], *, sigma: float) -> np.ndarray:
+    """H = exp(−2π²σ²(fx² + fy²)) on the half plane of `rfft2`.
+
+    shape : (H, W) of the image; sigma in px; returns (H, W//2 + 1) float32, (1, 1) for sigma 0: it
+        is 1 everywhere
+    """
+    if sigma == 0:
+        return np.ones((1, 1), np.float32)
     rows, columns = fft.fftfreq(shape[0]), fft.rfftfreq(shape[1])  # cycles per px
     squared = np.square(rows)[:, None] + np.square(columns)  # (H, W//2 + 1)
     return np.exp(-2 * np.pi**2 * sigma**2 * squared).astype(np.float32)
@@ -126,7 +137,7 @@ def gaussian_transfer(shape: tuple[int, ...], *, sigma: float) -> np.ndarray:
 def constant_gain(transfer: np.ndarray, nsr: np.ndarray) -> np.ndarray:
     """G of equation 3 with one noise-to-signal ratio per channel.
 
-    transfer : (H, F) real; nsr : (C,); returns (C, H, F)
+    transfer : (H, F) real, or (1, 1); nsr : (C,); returns (C, H, F), or (C, 1, 1)
     """
     ratio = nsr.astype(transfer.dtype)[:, None, None]
     # A transfer function that underflows to 0 without any noise holds nothing to restore.
@@ -139,7 +150,7 @@ def spectral_gain(
     """G of equation 3 with the signal's power read off the smoothed periodogram.
 
     power    : (C, H, columns//2 + 1) |X|²/N, half plane of `rfft2`
-    transfer : (H, columns//2 + 1) real
+    transfer : (H, columns//2 + 1) real, or (1, 1)
     noise    : (C,) variance
     columns  : width of the image whose half plane this is
     returns (C, H, columns//2 + 1), within [0, 1] when the transfer function is 1
@@ -160,11 +171,10 @@ def box3(power: np.ndarray, *, columns: int) -> np.ndarray:
     The columns beyond either end are the mirror image of a kept one: P(−f) = P(f) for a real image.
     power : (C, H, columns//2 + 1); returns the same shape
     """
-    mirrored = np.roll(power[:, ::-1], 1, axis=1)  # row −f stands at f
-    last = power.shape[2] - 1
-    wide = np.concatenate(
-        [mirrored[:, :, 1:2], power, mirrored[:, :, columns - last - 1 : columns - last]], axis=2
-    )
+    ends = [1, columns - power.shape[2]]  # what lies before the first column, and after the last
+    beyond = power[:, :, ends]  # (C, H, 2)
+    mirrored = np.roll(beyond[:, ::-1], 1, axis=1)  # row −f stands at f
+    wide = np.concatenate([mirrored[:, :, :1], power, mirrored[:, :, 1:]], axis=2)
     across = wide[:, :, :-2] + wide[:, :, 1:-1] + wide[:, :, 2:]
     total = across.copy()
     total[:, 1:] += across[:, :-1]

@@ -37,12 +37,14 @@ class Rough(NamedTuple):
     """The cell before its border is known.
 
     cell : its pixels; others : those of other cells and nuclei
+    away : distance to the cell, px
     distance : `smear_distance`, of which the cell is what exceeds `threshold`
     nuclear_threshold : level of the nuclear stain above which its pixels are nucleus
     """
 
     cell: np.ndarray
     others: np.ndarray
+    away: np.ndarray
     distance: np.ndarray
     threshold: float
     nuclear_threshold: float
@@ -58,23 +60,24 @@ class Markers(NamedTuple):
 def locate_cell(absorbed: np.ndarray, nuclear: np.ndarray, *, detail: float, neck: float) -> Rough:
     """Find the cell at the centre: a nucleus first, then all that is no smear around it.
 
-    absorbed : (H, W, 3) float32; nuclear : its nuclear stain
+    absorbed : (3, H, W) float32; nuclear : its nuclear stain
     raises NothingFound
     """
     side = min(nuclear.shape)
     nuclei = _nuclei(nuclear)
     hull = convex_hull(_central_lobes(nuclei, reach=side / 10))
-    radius, away = equal_radius(hull), distance_to(hull)
-    outside = (away > radius) & (distance_to(nuclei) > 0.3 * radius)
+    radius, from_hull, from_nuclei = equal_radius(hull), distance_to(hull), distance_to(nuclei)
+    outside = (from_hull > radius) & (from_nuclei > 0.3 * radius)
     if outside.mean() < 0.05:
-        outside = away > np.quantile(away, 0.85)
+        outside = from_hull > np.quantile(from_hull, 0.85)
     distance = smear_distance(absorbed, red_cell_colour(absorbed, outside), radius=detail)
-    zone = (distance_to(nuclei) > 2) & (away < 1.5 * radius)
+    zone = (from_nuclei > 2) & (from_hull < 1.5 * radius)
     threshold = cell_threshold(distance, zone, outside)
     cells = filled(opened((distance > threshold) | (hull & nuclei), side / 40) | opened(nuclei, 1))
     cell, others = _central_cell(cells, nuclei, neck=neck)
-    around = (distance_to(cell) < 2 * equal_radius(cell)) & (distance_to(opened(others, 1)) > 2)
-    return Rough(cell, others, distance, threshold, highest_of_three(nuclear[around | cell]))
+    away = distance_to(cell)
+    around = (away < 2 * equal_radius(cell)) & (distance_to(opened(others, 1)) > 2)
+    return Rough(cell, others, away, distance, threshold, highest_of_three(nuclear[around | cell]))
 
 
 def cut_out_cell(nuclear: np.ndarray, picture: np.ndarray) -> Rough:
@@ -84,10 +87,12 @@ def cut_out_cell(nuclear: np.ndarray, picture: np.ndarray) -> Rough:
     three classes would split the nucleus. raises NothingFound
     """
     cell = filled(picture)
-    _check_contrast(nuclear[picture])
+    stain = nuclear[picture]
+    _check_contrast(stain)
     distance = np.where(cell, np.uint8(LEVELS), np.uint8(0))
-    typical = float(np.quantile(nuclear[picture], 0.75))
-    return Rough(cell, np.zeros_like(cell), distance, LEVELS / 2, 0.5 * typical)
+    typical = float(np.quantile(stain, 0.75))
+    others = np.zeros_like(cell)
+    return Rough(cell, others, distance_to(cell), distance, LEVELS / 2, 0.5 * typical)
 
 
 def _check_contrast(stain: np.ndarray) -> None:
@@ -113,8 +118,9 @@ def _central_lobes(nuclei: np.ndarray, *, reach: float) -> np.ndarray:
     """The most central nucleus with the lobes within reach of it."""
     labels, count = components(nuclei)
     central = labels == most_central(labels, count, weigh=nuclei)
-    near = np.unique(labels[nuclei & (distance_to(central) < reach)])
-    return np.isin(labels, near)
+    near = np.zeros(count + 1, bool)
+    near[labels[nuclei & (distance_to(central) < reach)]] = True
+    return near[labels]
 
 
 def _central_cell(
@@ -134,7 +140,7 @@ def nucleus_markers(nuclear: np.ndarray, rough: Rough, *, certainty: float) -> M
     threshold = rough.nuclear_threshold
     nucleus = opened((nuclear > threshold) & rough.cell, min(nuclear.shape) / 100)
     nucleus = nucleus if nucleus.any() else rough.cell
-    beside = ~nucleus & (distance_to(rough.cell) <= 2)
+    beside = ~nucleus & (rough.away <= 2)
     sure = _between(nuclear, threshold, nucleus, beside, certainty=certainty)
     far = distance_to(nucleus) > min(nuclear.shape) / 12
     return _disjoint(nucleus & sure.inside, sure.outside | rough.others | far, otherwise=nucleus)
@@ -142,13 +148,13 @@ def nucleus_markers(nuclear: np.ndarray, rough: Rough, *, certainty: float) -> M
 
 def cell_markers(rough: Rough, nucleus: np.ndarray, *, certainty: float) -> Markers:
     """Markers of the whole cell: the nucleus and sure cytoplasm; sure smear and other cells."""
-    radius, away = equal_radius(rough.cell), distance_to(rough.cell)
+    radius = equal_radius(rough.cell)
     cytoplasm = rough.cell & ~nucleus
-    beside = (away > 0) & (away < 0.5 * radius) & ~rough.others
+    beside = (rough.away > 0) & (rough.away < 0.5 * radius) & ~rough.others
     sure = _between(rough.distance, rough.threshold, cytoplasm, beside, certainty=certainty)
     core = cv2.erode(nucleus.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     inside = opened(core | (rough.cell & sure.inside), min(nucleus.shape) / 40) | core
-    far = away > max(2, 0.15 * radius)
+    far = rough.away > max(2, 0.15 * radius)
     outside = (sure.outside | rough.others | far) & ~nucleus
     return _disjoint(inside, outside, otherwise=nucleus)
 

@@ -12,39 +12,55 @@ from oadls.segment.reconstruction import open_close
 LEVELS = 140  # 8-bit steps per unit of absorption; 255 is an absorption of 1.8
 
 
-def background_colour(image: np.ndarray) -> np.ndarray:
+def within(planes: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """`planes[:, region]`, several times sooner: (C, …) and a bool mask (…) to (C, N)."""
+    return np.stack([plane[region] for plane in planes])
+
+
+def medians(values: np.ndarray) -> np.ndarray:
+    """`np.median(values, axis=1)` of (C, N) without a NaN, in half the time: (C,)."""
+    middle = values.shape[1] // 2
+    ordered = np.partition(values, [middle - 1, middle], axis=1)
+    if values.shape[1] % 2:
+        return ordered[:, middle]
+    return (ordered[:, middle - 1] + ordered[:, middle]) / 2
+
+
+def background_colour(pixels: np.ndarray) -> np.ndarray:
     """Colour of the bare glass: the median of what is nearly as green as the brightest green.
 
     Green, for every stain and every red cell absorbs it.
-    image : (H, W, 3) or (N, 3) float32 RGB in [0, 1]; returns (3,), at least 0.05
+    pixels : (3, N) float32 RGB in [0, 1]; returns (3,), at least 0.05
     """
-    pixels = image.reshape(-1, 3)
-    green = pixels[:, 1]
-    return np.maximum(np.median(pixels[green >= 0.9 * np.percentile(green, 98)], axis=0), 0.05)
+    bright = pixels[1] >= 0.9 * np.percentile(pixels[1], 98)
+    return np.maximum(medians(within(pixels, bright)), 0.05)
 
 
 def light_of_cut_out(pixels: np.ndarray) -> np.ndarray:
     """Stand-in for the glass where a cell was cut out: what its nucleus absorbs two thirds of.
 
-    pixels : (N, 3) float32 RGB of the cell, of which a quarter or more is nucleus
+    pixels : (3, N) float32 RGB of the cell, of which a quarter or more is nucleus
     returns (3,), at least 0.05
     """
-    green = pixels[:, 1]
-    return np.maximum(3 * np.median(pixels[green <= np.median(green)], axis=0), 0.05)
+    dark = pixels[1] <= medians(pixels[1:2])
+    return np.maximum(3 * medians(within(pixels, dark)), 0.05)
 
 
-def absorption(image: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """1 − I / background, (H, W, 3) float32; 0 on bare glass, 1 on black, never below −0.1."""
-    return (1 - np.clip(image / background, 0, 1.1)).astype(np.float32)
+def absorption(planes: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """1 − I / background, (3, H, W) float32; 0 on bare glass, 1 on black, never below −0.1."""
+    share = planes / background[:, None, None]
+    np.clip(share, 0, 1.1, out=share)
+    return np.subtract(1, share, out=share)
 
 
 def nuclear_stain(absorbed: np.ndarray, *, radius: float) -> np.ndarray:
     """Twice the green less the blue absorption, opened and closed by reconstruction.
 
     Nuclei absorb green and let blue through; haemoglobin absorbs both.
-    absorbed : (H, W, 3); radius : of the details to remove, px; returns (H, W) uint8
+    absorbed : (3, H, W); radius : of the details to remove, px; returns (H, W) uint8
     """
-    return open_close(_as_levels(2 * absorbed[..., 1] - absorbed[..., 2]), radius=radius)
+    _, green, blue = absorbed
+    return open_close(_as_levels(2 * green - blue), radius=radius)
 
 
 def red_cell_colour(
@@ -52,18 +68,18 @@ def red_cell_colour(
 ) -> np.ndarray:
     """Absorption of the densest red cells, or zeros where there are hardly any.
 
-    absorbed : (H, W, 3); outside : (H, W) bool, away from the cell and other nuclei
+    absorbed : (3, H, W); outside : (H, W) bool, away from the cell and other nuclei
     faint, dense : length of an absorption that is no bare glass, and of one that is a red cell;
         a tenth of `outside` must be dense, else ghosts and dirt would be taken for red cells
     returns (3,) float32
     """
-    colours = absorbed[outside]  # (N, 3)
-    length = np.linalg.norm(colours, axis=1)
-    if len(colours) < 30 or (length > dense).mean() < 0.1:
+    colours = within(absorbed, outside)  # (3, N)
+    length = np.linalg.norm(colours, axis=0)
+    if length.size < 30 or (length > dense).mean() < 0.1:
         return np.zeros(3, np.float32)
-    direction = np.median(colours[length > faint], axis=0)
+    direction = medians(within(colours, length > faint))
     direction /= np.linalg.norm(direction)
-    return (direction * np.quantile(colours @ direction, 0.9)).astype(np.float32)
+    return (direction * np.quantile(direction @ colours, 0.9)).astype(np.float32)
 
 
 def smear_distance(absorbed: np.ndarray, red_cell: np.ndarray, *, radius: float) -> np.ndarray:
@@ -72,12 +88,10 @@ def smear_distance(absorbed: np.ndarray, red_cell: np.ndarray, *, radius: float)
     A red cell of any thickness lies on the line from 0 to `red_cell`; cytoplasm and nuclei lie
     beside or beyond it. radius : of the details that opening and closing remove, px
     """
-    along = np.float32(0)
     if red_cell.any():
-        along = np.clip(absorbed @ red_cell / (red_cell @ red_cell), 0, 1)[..., None]
-    return open_close(
-        _as_levels(np.linalg.norm(absorbed - along * red_cell, axis=-1)), radius=radius
-    )
+        along = np.tensordot(red_cell, absorbed, 1) / (red_cell @ red_cell)  # (H, W)
+        absorbed = absorbed - np.clip(along, 0, 1) * red_cell[:, None, None]
+    return open_close(_as_levels(np.linalg.norm(absorbed, axis=0)), radius=radius)
 
 
 def highest_of_three(stain: np.ndarray) -> float:
@@ -85,12 +99,13 @@ def highest_of_three(stain: np.ndarray) -> float:
 
     stain : (N,) or (H, W) uint8; raises ValueError when all of one level
     """
-    levels = len(np.unique(stain))
-    if levels < 2:
+    counts = np.bincount(stain.ravel(), minlength=256)
+    levels = np.flatnonzero(counts)
+    if len(levels) < 2:
         raise ValueError("every pixel has the same stain")
-    if levels == 2:
-        return float(stain.min())
-    return float(threshold_multiotsu(stain, 3)[1])
+    if len(levels) == 2:
+        return float(levels[0])
+    return float(threshold_multiotsu(hist=counts / counts.sum(), classes=3)[1])
 
 
 def cell_threshold(distance: np.ndarray, zone: np.ndarray, outside: np.ndarray) -> float:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from skimage.segmentation import watershed
 
+from oadls.preprocess.foreground import bounding_box
 from oadls.segment.markers import (
     Markers,
     NothingFound,
@@ -21,7 +22,13 @@ from oadls.segment.markers import (
 from oadls.segment.reconstruction import gradient, impose_minima
 from oadls.segment.regions import closed, components, equal_radius, filled, opened
 from oadls.segment.score import CYTOPLASM, NUCLEUS
-from oadls.segment.stain import absorption, background_colour, light_of_cut_out, nuclear_stain
+from oadls.segment.stain import (
+    absorption,
+    background_colour,
+    light_of_cut_out,
+    nuclear_stain,
+    within,
+)
 
 
 class Segmentation(NamedTuple):
@@ -49,7 +56,8 @@ def segment(
     equalized : the same after dynamic histogram equalization
     foreground : (H, W) bool, False on the black surround of a cell that was cut out
     segment_on : "split" takes markers and nucleus from `smooth` and the relief of the cell's
-        border from both; the other two use one image for everything
+        border from both; the other two use one image for everything. The border of a cut-out
+        cell needs no relief
     working_size : longest side in px that is worked on; larger images are shrunk to it
     detail : radius of what opening and closing remove, as a share of the shorter side
     neck : see `split_touching`
@@ -100,19 +108,23 @@ def _find(
     """The mask of one image of working size, (H, W) uint8; raises NothingFound."""
     if not picture.any():
         raise NothingFound("the foreground is too small")
-    smooth, equalized = _blur(smooth, picture), _blur(equalized, picture)
     cut_out = not picture.all()
-    light = (light_of_cut_out if cut_out else background_colour)(smooth[picture])
-    absorbed = absorption(smooth, light) * picture[..., None]
+    planes = np.stack(cv2.split(_blur(smooth, picture)))  # (3, H, W)
+    light = (light_of_cut_out if cut_out else background_colour)(within(planes, picture))
+    absorbed = absorption(planes, light) * picture
     nuclear = nuclear_stain(absorbed, radius=detail)
     if cut_out:
         rough = cut_out_cell(nuclear, picture)
     else:
         rough = locate_cell(absorbed, nuclear, detail=detail, neck=neck)
     nucleus = filled(flood(gradient(nuclear), nucleus_markers(nuclear, rough, certainty=certainty)))
-    relief = cv2.addWeighted(gradient(rough.distance), 1 - share, lab_gradient(equalized), share, 0)
-    cell = flood(relief, cell_markers(rough, nucleus, certainty=certainty))
-    cell = _tidy(cell | nucleus, nucleus) & ~rough.others & filled(picture)
+    if cut_out:  # its border is known: a flood would only move what `_tidy` takes off
+        cell = _tidy(rough.cell | nucleus, nucleus) & rough.cell
+    else:
+        steepest = lab_gradient(_blur(equalized, picture))
+        relief = cv2.addWeighted(gradient(rough.distance), 1 - share, steepest, share, 0)
+        cell = flood(relief, cell_markers(rough, nucleus, certainty=certainty))
+        cell = _tidy(cell | nucleus, nucleus) & ~rough.others
     mask = cell.astype(np.uint8) * np.uint8(CYTOPLASM)
     mask[nucleus & cell] = NUCLEUS
     return mask
@@ -124,7 +136,7 @@ def _blur(image: np.ndarray, picture: np.ndarray) -> np.ndarray:
     if picture.all():
         return blurred
     weight = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1)
-    return np.where(picture, 1 / np.maximum(weight, 0.1), 0).astype(np.float32)[..., None] * blurred
+    return blurred * cv2.merge([picture / np.maximum(weight, 0.1)] * 3)
 
 
 def flood(relief: np.ndarray, markers: Markers) -> np.ndarray:
@@ -139,7 +151,7 @@ def flood(relief: np.ndarray, markers: Markers) -> np.ndarray:
 def lab_gradient(image: np.ndarray) -> np.ndarray:
     """The steepest of the gradients of the CIE Lab channels of an RGB image, (H, W) uint8."""
     lab = cv2.cvtColor(cv2.convertScaleAbs(image, alpha=255), cv2.COLOR_RGB2LAB)
-    return gradient(lab).max(axis=2)
+    return np.maximum.reduce(cv2.split(gradient(lab)))
 
 
 def _tidy(cell: np.ndarray, nucleus: np.ndarray) -> np.ndarray:
@@ -156,10 +168,8 @@ def _window(foreground: np.ndarray) -> tuple[slice, slice]:
 
     Without one where the foreground fills the box: an ordinary image padded with black.
     """
-    box = [np.flatnonzero(foreground.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    margin = 0 if foreground[slice(*(box[0] + [0, 1])), slice(*(box[1] + [0, 1]))].all() else 4
-    rows, columns = (slice(max(0, first - margin), last + margin + 1) for first, last in box)
-    return rows, columns
+    box = bounding_box(foreground)
+    return box if foreground[box].all() else bounding_box(foreground, margin=4)
 
 
 def _resize(image: np.ndarray, scale: float) -> np.ndarray:

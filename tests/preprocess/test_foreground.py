@@ -4,7 +4,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.draw import disk
 
-from oadls.preprocess.foreground import find_foreground
+from oadls.preprocess.foreground import bounding_box, find_foreground, reached_from_border
 
 
 def cut_out(centre=(50, 50), radius=30, side=100):
@@ -66,6 +66,29 @@ def test_black_away_from_the_border_is_picture():
 
 def test_black_image_is_picture_everywhere():
     assert find_foreground(np.zeros((20, 20, 3), np.uint8)).all()
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6, 0.7])
+def test_what_the_border_reaches_is_what_fills_no_hole(share):
+    region = np.random.default_rng(0).random((40, 50)) < share
+    filled = ndimage.binary_fill_holes(~region)
+    np.testing.assert_array_equal(reached_from_border(region), ~filled)
+
+
+@pytest.mark.parametrize("shape", [(16, 70_000), (70_000, 16)])
+def test_the_longest_of_cells_is_found(shape):
+    inside = np.zeros(shape, bool)
+    inside[3:-3, 3:-3] = True
+    image = np.where(inside[..., None], np.uint8(9), np.uint8(0)).repeat(3, axis=2)
+    np.testing.assert_array_equal(find_foreground(image), inside)
+
+
+def test_a_bounding_box_has_a_margin_as_far_as_the_image_goes():
+    mask = np.zeros((20, 30), bool)
+    mask[2:6, 10:25] = True
+    assert mask[bounding_box(mask)].shape == (4, 15)
+    assert mask[bounding_box(mask)].all()
+    assert mask[bounding_box(mask, margin=3)].shape == (2 + 4 + 3, 3 + 15 + 3)
 
 
 def test_wrong_arrays_are_refused():

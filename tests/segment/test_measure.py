@@ -6,7 +6,7 @@ from scipy import ndimage
 from skimage.draw import disk, ellipse
 from skimage.measure import regionprops
 
-from oadls.segment.measure import hull_area, measure
+from oadls.segment.measure import eccentricity, hull_area, measure, perimeter
 
 NAMES = {
     "cell_area", "nucleus_area", "cytoplasm_area", "nc_ratio",
@@ -102,6 +102,19 @@ def test_hull_area_equals_skimage_on_random_objects():
             part = rng.random((height, width)) < 0.1
         if part.any():
             assert hull_area(part) == regionprops(part.astype(np.uint8))[0].area_convex, trial
+
+
+def test_perimeter_and_eccentricity_equal_skimage_on_random_objects():
+    rng = np.random.default_rng(1)
+    for trial in range(60):
+        height, width = rng.integers(1, 40, 2)
+        field = ndimage.gaussian_filter(rng.random((height, width)), rng.uniform(0, 4))
+        part = field > np.quantile(field, rng.uniform(0, 0.99))
+        if part.any():
+            (region,) = regionprops(part.astype(np.uint8))
+            assert perimeter(part) == pytest.approx(region.perimeter, rel=1e-12), trial
+            expected = float(region.eccentricity)
+            assert eccentricity(part) == pytest.approx(expected, abs=1e-7, rel=1e-9), trial
 
 
 def test_measurements_equal_regionprops_of_the_whole_image():

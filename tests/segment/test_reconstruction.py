@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from skimage.morphology import reconstruction
 
 from oadls.segment.reconstruction import (
@@ -44,6 +45,18 @@ def test_reconstruction_is_that_of_scikit_image(rng, dtype):
     )
     np.testing.assert_array_equal(
         reconstruct_by_erosion(ceiling, seed), reconstruction(ceiling, seed, method="erosion")
+    )
+
+
+@pytest.mark.parametrize("sigma", [1, 4, 12])
+def test_slow_corners_of_a_large_image_are_reached(rng, sigma):
+    """Where only a part of the image still changes, only that part is worked on."""
+    field = ndimage.gaussian_filter(rng.random((150, 190)), sigma)
+    ceiling = ((field - field.min()) / np.ptp(field) * 255).astype(np.uint8)
+    seed = np.zeros_like(ceiling)
+    seed[3, 5], seed[140, 180] = ceiling[3, 5], ceiling[140, 180]
+    np.testing.assert_array_equal(
+        reconstruct_by_dilation(seed, ceiling), reconstruction(seed, ceiling, method="dilation")
     )
 
 

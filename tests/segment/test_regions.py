@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage import morphology
 
 from oadls.segment.regions import (
     closed,
@@ -39,6 +40,21 @@ def test_opening_shrinks_and_closing_grows(blobs):
     assert not (blobs & ~closed(blobs, 2)).any()
 
 
+@pytest.mark.parametrize("radius", [1, 2, 5, 9, 14.6])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7])
+def test_opening_and_closing_are_those_of_scikit_image(radius, share):
+    field = ndimage.gaussian_filter(np.random.default_rng(5).random((70, 90)), 3)
+    region, disk = field > np.quantile(field, share), morphology.disk(round(radius))
+    np.testing.assert_array_equal(opened(region, radius), morphology.opening(region, disk))
+    wide = morphology.closing(np.pad(region, 40), disk)
+    np.testing.assert_array_equal(closed(region, radius), wide[40:-40, 40:-40])
+
+
+def test_closing_leaves_nothing_and_everything_as_they_are():
+    assert not closed(np.zeros((20, 30), bool), 4).any()
+    assert closed(np.ones((20, 30), bool), 4).all()
+
+
 def test_closing_does_not_stick_to_the_border():
     near = np.zeros((40, 40), bool)
     near[10:30, 5:25] = True
@@ -49,6 +65,12 @@ def test_the_hull_fills_the_bay_of_a_crescent():
     crescent = np.ones((9, 9), bool)
     crescent[3:6, 3:] = False
     assert convex_hull(crescent).all()
+
+
+def test_the_hull_is_that_of_scikit_image(blobs):
+    expected = morphology.convex_hull_image(blobs, offset_coordinates=False)
+    assert (convex_hull(blobs) != expected).mean() < 0.01
+    assert not (blobs & ~convex_hull(blobs)).any()
 
 
 def test_components_touch_by_corners():

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from oadls.preprocess.equalize import equalize
 from oadls.preprocess.foreground import find_foreground
 from oadls.preprocess.wiener import wiener
-from oadls.segment.markers import Markers, split_touching
+from oadls.segment.markers import Markers, cell_markers, cut_out_cell, split_touching
+from oadls.segment.regions import opened
 from oadls.segment.score import dice, score_mask
 from oadls.segment.watershed import Segmentation, flood, segment
 
@@ -105,6 +107,25 @@ def test_a_cut_out_cell_is_its_foreground_with_a_nucleus_in_it():
     assert dice(mask > 0, cell) > 0.99
     assert dice(mask == 255, nucleus) > 0.95
     assert not (mask[~cell] > 0).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_flooding_the_border_of_a_cut_out_cell_would_change_nothing(seed):
+    """The spikes that it decides on do not hold the disk by which the cell is opened after."""
+    rng = np.random.default_rng(seed)
+    shape = (150, 150)
+    field = gaussian_filter(rng.random(shape), 4)
+    picture = disk_at(shape, 75, 75, 55) & (field > np.quantile(field, 0.2))
+    nuclear = np.where(picture, rng.integers(0, 200, shape), 0).astype(np.uint8)
+    rough = cut_out_cell(nuclear, picture)
+    nucleus = rough.cell & disk_at(shape, 75, 75, 30)
+    relief = rng.integers(0, 255, shape).astype(np.uint8)
+    flooded = flood(relief, cell_markers(rough, nucleus, certainty=0.5))
+    assert (flooded != rough.cell).any()
+    radius = min(shape) / 40
+    np.testing.assert_array_equal(
+        opened(flooded | nucleus, radius), opened(rough.cell | nucleus, radius)
+    )
 
 
 def test_a_cut_out_cell_without_contrast_falls_back_to_the_foreground_and_says_so():
