@@ -14,19 +14,21 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import numpy as np
+import xxhash
 import zstandard
 from safetensors.numpy import load as decode_arrays
 from safetensors.numpy import save as encode_arrays
 
 from oadls.errors import UserError
 
+FORMAT = 2  # of a record: XXH3 (8 bytes), then safetensors, compressed or not
+CHECKSUM = 8  # bytes
 MAP_SIZE = 1 << 40  # address space, not disk: the file grows with its content
 Arrays = Mapping[str, np.ndarray]
 
@@ -62,8 +64,8 @@ class Cache:
         folder: Path | None = None,
         compress: bool = True,
     ) -> None:
-        root = folder or cache_folder()
-        self.path = root / f"{kind}-{fingerprint(recipe)}"
+        root = (folder or cache_folder()).resolve()
+        self.path = root / f"{kind}-{fingerprint({'format': FORMAT, **recipe})}"
         self.compress = compress
         _publish_recipe(self.path, dict(recipe))
 
@@ -97,7 +99,7 @@ class Cache:
             value = transaction.get(_key(key))
             if value is None:
                 raise KeyError(key)
-            checksum, body = bytes(value[:4]), bytes(value[4:])
+            checksum, body = bytes(value[:CHECKSUM]), bytes(value[CHECKSUM:])
         if checksum != _checksum(body):
             raise UserError(
                 f"cache: record {key} in {self.path} is damaged; "
@@ -117,7 +119,8 @@ class Cache:
 
 
 def _open(path: Path) -> lmdb.Environment:
-    place = (os.getpid(), path.resolve())
+    """The environment at a resolved path, opened once a process."""
+    place = (os.getpid(), path)
     if place not in _environments:
         _environments[place] = lmdb.open(
             str(path), map_size=MAP_SIZE, max_readers=1024, readahead=False
@@ -130,7 +133,7 @@ def _key(key: str) -> bytes:
 
 
 def _checksum(body: bytes) -> bytes:
-    return zlib.crc32(body).to_bytes(4, "big")
+    return xxhash.xxh3_64_digest(body)
 
 
 def _publish_recipe(path: Path, recipe: dict[str, Any]) -> None:
@@ -151,7 +154,7 @@ def _publish_recipe(path: Path, recipe: dict[str, Any]) -> None:
 def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
     """Every recipe in the cache: name, records, bytes on disk, last use, recipe."""
     found = []
-    for file in sorted((folder or cache_folder()).glob("*/recipe.json")):
+    for file in sorted((folder or cache_folder()).resolve().glob("*/recipe.json")):
         records = _open(file.parent).stat()["entries"]
         data = file.parent / "data.mdb"
         found.append(
@@ -168,10 +171,10 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
 
 def delete(name: str, *, folder: Path | None = None) -> None:
     """Delete one recipe with all that it holds. Raises UserError when there is none."""
-    path = (folder or cache_folder()) / name
+    path = (folder or cache_folder()).resolve() / name
     if not (path / "recipe.json").is_file():
         raise UserError(f"cache: no recipe {name} in {path.parent}")
-    opened = _environments.pop((os.getpid(), path.resolve()), None)
+    opened = _environments.pop((os.getpid(), path), None)
     if opened is not None:
         opened.close()
     grave = path.with_name(f".deleted-{path.name}-{os.getpid()}")
