@@ -113,9 +113,18 @@ class Experiment:
 
     def features(self, backbone: Backbone, cells: Iterable[tuple[str, int]]) -> FeatureMaps:
         """What the frozen trunk makes of the given views, from the cache or computed now."""
-        maps = FeatureMaps(self.views, backbone)
+        maps = FeatureMaps(self.views, backbone, device=self.device)
         maps.fill(cells)
         return maps
+
+    @cached_property
+    def device(self) -> str:
+        """Where the trainer computes: "cpu", or torch's name of the accelerator."""
+        import torch
+
+        wanted = OmegaConf.select(self.config, "trainer.accelerator", default="cpu")
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return "cpu" if wanted == "cpu" or found is None else found.type
 
     def data(self, sides: np.ndarray, backbone: Backbone) -> CellData:
         """Loaders of one split: cached feature maps, or pictures where nothing is frozen."""
@@ -131,6 +140,7 @@ class Experiment:
             balance=training.balance,
             seed=self.config.seed,
             workers=training.workers,
+            pin_memory=self.device == "cuda",
         )
         if backbone.cut > 0:
             dataset.read = self.features(backbone, data.cells()).read

@@ -53,10 +53,13 @@ class Views:
 
 
 class FeatureMaps:
-    """Cached outputs of a frozen trunk, one tuple of maps for each view of each cell."""
+    """Cached outputs of a frozen trunk, one tuple of maps for each view of each cell.
 
-    def __init__(self, views: Views, backbone: Backbone) -> None:
-        self.views, self.backbone = views, backbone
+    device : where the trunk runs
+    """
+
+    def __init__(self, views: Views, backbone: Backbone, *, device: str = "cpu") -> None:
+        self.views, self.backbone, self.device = views, backbone, device
         recipe = {
             "views": views.recipe,
             "trunk": _describe_trunk(backbone),
@@ -70,7 +73,7 @@ class FeatureMaps:
         names = {_name(cell): cell for cell in cells}
         missing = self._cache.missing(names)
         slices = list(batches(missing, batch_size))
-        self.backbone.eval()
+        self.backbone.eval().to(self.device)
         for batch in track(slices, "Extracting features", disable=not slices, transient=True):
             pictures = np.stack([self.views.picture(*names[name]) for name in batch])
             maps = self.trunk(pictures)

@@ -34,6 +34,7 @@ class TrainingSettings(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     backbone_lr_factor: NonNegativeFloat
     workers: NonNegativeInt
+    compile: bool
 
 
 class DataSettings(BaseModel):

@@ -78,6 +78,8 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
             f"split {split.name}: the checkpoint is chosen on validation, which has no cell"
         )
     network = experiment.network(seed=cfg.seed + split.repeat)
+    if cfg.training.compile:
+        network.head.compile()
     data = experiment.data(experiment.sides(split), network.backbone)
     card = {
         "config": plain(cfg),

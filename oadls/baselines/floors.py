@@ -43,7 +43,7 @@ def pooled_features(experiment: Experiment, *, views: Views | None = None) -> np
     views : the pictures to look at, the experiment's own by default
     """
     backbone = build(experiment.config.model.backbone, taps=[-1], train_last=0)
-    maps = FeatureMaps(views or experiment.views, backbone)
+    maps = FeatureMaps(views or experiment.views, backbone, device=experiment.device)
     keys = [(key, 0) for key in experiment.table["pixels_sha256"]]
     maps.fill(keys)
     return np.stack([maps.read(key)[-1].mean(axis=(1, 2)) for key in keys])

@@ -85,6 +85,7 @@ class CellData(pl.LightningDataModule):
     sides : (N,) str, "train", "val", "test" or "" for each row
     views : how many views of a training cell there are
     test_views : over how many views the probabilities of a validation or test cell are averaged
+    pin_memory : batches in memory that a CUDA device copies from while it computes
     """
 
     def __init__(
