@@ -11,6 +11,7 @@ and a killed writer leaves the last whole transaction behind.
 import argparse
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -22,13 +23,13 @@ import lmdb
 import numpy as np
 import xxhash
 import zstandard
-from safetensors.numpy import load as decode_arrays
 from safetensors.numpy import save as encode_arrays
 
 from oadls.errors import UserError
 
 FORMAT = 2  # of a record: XXH3 (8 bytes), then safetensors, compressed or not
 CHECKSUM = 8  # bytes
+DTYPES = {"BOOL": "?", "U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MAP_SIZE = 1 << 40  # address space, not disk: the file grows with its content
 Arrays = Mapping[str, np.ndarray]
 
@@ -91,7 +92,7 @@ class Cache:
                 transaction.put(key, value)
 
     def read(self, key: str) -> dict[str, np.ndarray]:
-        """The arrays under a key (read-only views).
+        """The arrays under a key.
 
         Raises KeyError when absent, UserError when its checksum does not match.
         """
@@ -99,13 +100,13 @@ class Cache:
             value = transaction.get(_key(key))
             if value is None:
                 raise KeyError(key)
-            checksum, body = bytes(value[:CHECKSUM]), bytes(value[CHECKSUM:])
+            checksum, body = bytes(value[:CHECKSUM]), bytearray(value[CHECKSUM:])
         if checksum != _checksum(body):
             raise UserError(
                 f"cache: record {key} in {self.path} is damaged; "
                 f"delete the recipe with: python -m oadls.cache --delete {self.path.name}"
             )
-        return decode_arrays(zstandard.decompress(body) if self.compress else body)
+        return decode_arrays(bytearray(zstandard.decompress(body)) if self.compress else body)
 
     def _encode(self, arrays: Arrays) -> bytes:
         body = encode_arrays({name: np.ascontiguousarray(a) for name, a in arrays.items()})
@@ -128,11 +129,29 @@ def _open(path: Path) -> lmdb.Environment:
     return _environments[place]
 
 
+def decode_arrays(body: bytes | bytearray) -> dict[str, np.ndarray]:
+    """The arrays in the bytes of a safetensors file, as views: its own reader copies each.
+
+    They can be written to, without any effect on the cache, where `body` is a bytearray.
+    """
+    start = 8 + int.from_bytes(body[:8], "little")  # length of the header, header, data
+    header = json.loads(body[8:start])
+    return {
+        name: np.frombuffer(
+            body,
+            DTYPES[entry["dtype"]],
+            count=math.prod(entry["shape"]),
+            offset=start + entry["data_offsets"][0],
+        ).reshape(entry["shape"])
+        for name, entry in header.items()
+    }
+
+
 def _key(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()  # LMDB keys end at 511 bytes, paths do not
 
 
-def _checksum(body: bytes) -> bytes:
+def _checksum(body: bytes | bytearray) -> bytes:
     return xxhash.xxh3_64_digest(body)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from oadls import cache as cache_module
 from oadls.cache import Cache, delete, fingerprint, recipes
@@ -111,3 +112,17 @@ def test_recipes_are_listed_and_deleted(tmp_path: Path) -> None:
     assert recipes(tmp_path) == []
     with pytest.raises(UserError, match="no recipe nothing"):
         delete("nothing", folder=tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "float32", "float64"])
+def test_records_are_read_as_safetensors_reads_them(dtype):
+    rng = np.random.default_rng(0)
+    shapes = {"b": (2, 3), "a": (1,), "empty": (0, 4), "scalar": ()}
+    arrays = {
+        name: np.asarray(9 * rng.random(shape)).astype(dtype) for name, shape in shapes.items()
+    }
+    body = safetensors.numpy.save(arrays)
+    ours, theirs = cache_module.decode_arrays(body), safetensors.numpy.load(body)
+    assert ours.keys() == theirs.keys() == arrays.keys()
+    for name, array in theirs.items():
+        np.testing.assert_array_equal(ours[name], array, strict=True)

@@ -1,8 +1,8 @@
 """How time and memory grow from 1,000 to 100,000 drawn cells.
 
 Each size runs in a process of its own with a cache of its own (`python -m scripts.bench.growth N`
-prints what one size took). Cells are small (64 px, 32 px to the network) and the head is light, so that 100,000 of them
-take minutes; every step is the one that a user's cells take.
+prints what one size took). Cells are small (64 px, 32 px to the network) and the head is light, so
+that 100,000 of them take minutes; every step is the one that a user's cells take.
 """
 
 import itertools
