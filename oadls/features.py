@@ -55,7 +55,7 @@ class Views:
 class FeatureMaps:
     """Cached outputs of a frozen trunk, one tuple of maps for each view of each cell.
 
-    device : where the trunk runs
+    device : where the trunk runs; accelerators round in their own way, so it is in the recipe
     """
 
     def __init__(self, views: Views, backbone: Backbone, *, device: str = "cpu") -> None:
@@ -63,6 +63,7 @@ class FeatureMaps:
         recipe = {
             "views": views.recipe,
             "trunk": _describe_trunk(backbone),
+            "device": device,
             "code": code_hash("oadls.model.backbone"),
             "libraries": library_versions(("torch", "timm")),
         }
@@ -73,6 +74,7 @@ class FeatureMaps:
         names = {_name(cell): cell for cell in cells}
         missing = self._cache.missing(names)
         slices = list(batches(missing, batch_size))
+        home = self.backbone.mean.device
         self.backbone.eval().to(self.device)
         for batch in track(slices, "Extracting features", disable=not slices, transient=True):
             pictures = np.stack([self.views.picture(*names[name]) for name in batch])
@@ -83,6 +85,7 @@ class FeatureMaps:
                     for row, name in enumerate(batch)
                 }
             )
+        self.backbone.to(home)
 
     def read(self, cell: Cell) -> tuple[np.ndarray, ...]:
         """The trunk's maps of one view, each (C, h, w)."""
