@@ -14,7 +14,7 @@ from oadls.cache import Cache
 from oadls.data.duplicates import PAIR_COLUMNS, compare_labels, group_duplicates
 from oadls.data.read import BadImage, inspect_image
 from oadls.data.table import Cells, leave_out, validate
-from oadls.parallel import parallel_map
+from oadls.parallel import batches, parallel_map
 from oadls.recipe import code_hash, library_versions
 
 FACTS = ("height", "width", "pixels_sha256", "detail_hash", "black_fraction")
@@ -76,12 +76,10 @@ def inspect_all(paths: list[str]) -> tuple[dict[str, dict], dict[str, str]]:
     keys = {path: _state(path) for path in paths}
     missing = set(cache.missing(list(keys.values())))
     unseen = [path for path in paths if keys[path] in missing]
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for path, fact in zip(
-        unseen, parallel_map(_inspect, unseen, title="Reading images"), strict=True
-    ):
-        found[keys[path]] = {"facts": _encode(fact)}
-    cache.write(found)
+    seen = parallel_map(_inspect, unseen, title="Reading images")
+    for batch in batches(unseen, 1000):  # a kill loses at most this many
+        facts_of = zip(batch, seen, strict=False)
+        cache.write({keys[path]: {"facts": _encode(fact)} for path, fact in facts_of})
     facts = {path: _decode(cache.read(key)["facts"]) for path, key in keys.items()}
     good = {path: fact for path, fact in facts.items() if "error" not in fact}
     return good, {path: fact["error"] for path, fact in facts.items() if "error" in fact}
