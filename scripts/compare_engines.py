@@ -72,9 +72,9 @@ def run(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def compiled(model: nn.Module) -> nn.Module:
-    """By torch.compile with weights as constants."""
+    """By torch.compile with weights and sizes as constants."""
     torch._inductor.config.freezing = True
-    return torch.compile(model)
+    return torch.compile(model, dynamic=False)
 
 
 def with_openvino(model: nn.Module, images: Tensor, precision: str) -> Engine:

@@ -150,7 +150,7 @@ def agreement(stages, images: list[np.ndarray]) -> dict[str, bool]:
     return checks | {f"pictures differ by {mean:.2f} of 255 in the mean, limit 1": mean <= 1}
 
 
-def all_cores(*, number: int = 600, repeats: int = 3) -> Row:
+def all_cores(*, number: int = 2400, repeats: int = 2) -> Row:
     """Fill an empty cache from files, by one core and by all of them."""
     table = cell_table(number)
     every = sorted(os.sched_getaffinity(0))
