@@ -2,7 +2,7 @@
 
 Prints one table, whose last lines end the output, and saves it as JSON (outputs/bench.json). Exit
 status 0 when every aim is met, 1 otherwise. Needs the real images (OADLS_DATA_DIR); all parts take
-about an hour on two cores. Nothing else should run meanwhile.
+some forty minutes on two cores. Nothing else should run meanwhile.
 """
 
 import argparse
