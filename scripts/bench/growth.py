@@ -114,21 +114,18 @@ def run(size: int) -> dict[str, Any]:
 
 def run_here(size: int) -> dict[str, Any]:
     """The steps of one size, timed one after another."""
-    from hydra import compose, initialize_config_dir
-
     from oadls.audit import audit
     from oadls.data.collect import collect
     from oadls.data.table import Cells
     from oadls.experiment import Experiment, build
     from oadls.pipeline import PreparedCells
-    from oadls.settings import project_root
     from oadls.training import quiet
+    from scripts.bench.config import composed
 
     quiet()
     patients = [f"data.patients={size // PER_PATIENT}"]
-    with initialize_config_dir(str(Path(project_root()) / "conf")):
-        config = compose("train", overrides=SETTINGS + patients)
-        audited = compose("audit", overrides=SETTINGS + patients)
+    config = composed("train", *SETTINGS, *patients)
+    audited = composed("audit", *SETTINGS, *patients)
     source = build(config.data.source)
     source()  # draws the cells
     seconds: dict[str, float] = {}

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
@@ -17,8 +16,9 @@ from oadls.experiment import Experiment, build
 from oadls.model.acrnn import ACRNN
 from oadls.model.classifier import Classifier
 from oadls.model.network import Network, parameter_groups
-from oadls.settings import cpu_precision, project_root
+from oadls.settings import cpu_precision
 from oadls.training import fit, quiet
+from scripts.bench.config import composed
 from scripts.bench.plain_acrnn import PlainACRNN
 from scripts.bench.table import Row, Timing, alternate, ratio, show_seconds
 from scripts.bench.weights import sensible_weights
@@ -39,16 +39,9 @@ def measure() -> list[Row]:
     ]
 
 
-def config_of(*overrides: str) -> DictConfig:
-    """The training config with these overrides."""
-    conf = str(Path(project_root()) / "conf")
-    with initialize_config_dir(conf):
-        return compose("train", overrides=list(overrides))
-
-
 def acrnn_row(head: str, *, repeats: int = 7) -> Row:
     """Forward and backward of one batch on the maps of the default backbone."""
-    network = untrained(config_of(f"model/head={head}"))
+    network = untrained(composed("train", f"model/head={head}"))
     shapes = zip(network.backbone.channels, network.backbone.sizes, strict=True)
     maps = tuple(torch.randn(BATCH, channels, *size) for channels, size in shapes)
     labels = torch.randint(2, (BATCH,))
@@ -128,7 +121,8 @@ def epoch_row(head: str, *, cells: int = 32, repeats: int = 3) -> Row:
     """One epoch of a head on EfficientNetV2-M at 384 px, from the cache and from the pictures."""
     with tempfile.TemporaryDirectory() as folder:
         weights = sensible_weights(Path(folder))
-        config = config_of(
+        config = composed(
+            "train",
             "data=all_idb2",
             f"model/head={head}",
             "model/backbone=effnetv2m",
@@ -190,7 +184,8 @@ class Step:
 
 def overhead_row(*, repeats: int = 5, experiment_name: str = "all_idb2") -> Row:
     """A step of one fold as `oadls.train` runs it, with its callbacks, logger and metrics."""
-    config = config_of(
+    config = composed(
+        "train",
         f"+experiment={experiment_name}",
         "training.epochs=1",
         "training.views=1",

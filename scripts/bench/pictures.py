@@ -4,18 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import Tensor
 
 from oadls.experiment import build
-from oadls.settings import project_root
+from scripts.bench.config import composed
 
 
 def image_files(data: str, *overrides: str, number: int) -> list[Path]:
     """Files of a data set, evenly spaced over the sorted list."""
-    with initialize_config_dir(str(Path(project_root()) / "conf")):
-        config = compose("prepare", overrides=[f"data={data}", *overrides])
+    config = composed("prepare", f"data={data}", *overrides)
     paths = build(config.data.source)().table["path"].tolist()
     return [Path(paths[i]) for i in np.linspace(0, len(paths) - 1, number).astype(int)]
 

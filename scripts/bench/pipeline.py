@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from hydra import compose, initialize_config_dir
 from joblib.externals.loky import get_reusable_executor
 from scipy import fft
 from threadpoolctl import threadpool_limits
@@ -22,7 +21,7 @@ from oadls.data.read import read_image
 from oadls.experiment import build
 from oadls.pipeline import Pipeline, PreparedCells
 from oadls.segment.score import dice
-from oadls.settings import project_root
+from scripts.bench.config import composed
 from scripts.bench.pictures import image_files
 from scripts.bench.reference import reference_stages
 from scripts.bench.table import Row, Timing, alternate, ratio, show_seconds
@@ -39,9 +38,7 @@ def measure() -> list[Row]:
 
 def default_pipeline() -> Pipeline:
     """The pipeline of the default config."""
-    with initialize_config_dir(str(Path(project_root()) / "conf")):
-        config = compose("prepare")
-    pipeline: Pipeline = build(config.pipeline)()
+    pipeline: Pipeline = build(composed("prepare").pipeline)()
     return pipeline
 
 

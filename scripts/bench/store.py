@@ -10,7 +10,8 @@ import torch
 
 from oadls.cache import Cache
 from oadls.training import quiet
-from scripts.bench.head import BATCH, Step, config_of, untrained
+from scripts.bench.config import composed
+from scripts.bench.head import BATCH, Step, untrained
 from scripts.bench.table import Row, alternate, ratio
 
 RECORDS = 2000
@@ -19,7 +20,7 @@ RECORDS = 2000
 def measure(*, records: int = RECORDS, repeats: int = 7) -> list[Row]:
     """Records of the maps that the default head reads, all in memory after the first round."""
     quiet()
-    config = config_of()
+    config = composed("train")
     network = untrained(config)
     shapes = [
         (channels, *size)
