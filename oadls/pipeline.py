@@ -174,7 +174,7 @@ class PreparedCells:
     def measured(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with the measurements of each cell and the note of its segmentation."""
         rows, notes = [], []
-        for key in table["pixels_sha256"]:  # one at a time: as dicts they would take 4 kB each
+        for key in table["pixels_sha256"]:  # one at a time: dicts of floats take far more memory
             facts = self._facts(key)
             rows.append(np.fromiter(facts["measures"].values(), dtype=np.float64))
             notes.append(facts["note"])

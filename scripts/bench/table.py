@@ -156,9 +156,11 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    facts = dict(line.split("\t: ") for line in reversed(lines) if "\t: " in line)
-    facts |= dict(line.split("\t\t: ") for line in reversed(lines) if "\t\t: " in line)
-    return f"{facts['model name']}, family {facts['cpu family']} model {facts.get('model', '?')}"
+    pairs = [line.partition(":") for line in reversed(lines)]  # the first core's stay
+    facts = {name.strip(): value.strip() for name, _, value in pairs}
+    names = ("model name", "cpu family", "model")
+    name, family, model = (facts.get(key, "unknown") for key in names)
+    return f"{name}, family {family} model {model}"
 
 
 def save(rows: list[Row], file: Path) -> None:
