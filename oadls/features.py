@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import track
 
 from oadls.cache import Cache
 from oadls.model.backbone import Backbone
+from oadls.model.engine import trunk_on
 from oadls.parallel import batches
 from oadls.pipeline import PreparedCells
 from oadls.recipe import code_hash, describe, library_versions
@@ -55,7 +55,7 @@ class Views:
 class FeatureMaps:
     """Cached outputs of a frozen trunk, one tuple of maps for each view of each cell.
 
-    device : where the trunk runs; accelerators round in their own way, so it is in the recipe
+    device : where the trunk runs; each rounds in its own way, so it is in the recipe
     """
 
     def __init__(self, views: Views, backbone: Backbone, *, device: str = "cpu") -> None:
@@ -64,8 +64,8 @@ class FeatureMaps:
             "views": views.recipe,
             "trunk": _describe_trunk(backbone),
             "device": device,
-            "code": code_hash("oadls.model.backbone"),
-            "libraries": library_versions(("torch", "timm")),
+            "code": code_hash("oadls.model.engine"),
+            "libraries": library_versions(("torch", "timm", "onnxruntime")),
         }
         self._cache = Cache("features", recipe, compress=False)
 
@@ -73,31 +73,23 @@ class FeatureMaps:
         """Run the trunk on every view that is not in the cache."""
         names = {_name(cell): cell for cell in cells}
         missing = self._cache.missing(names)
-        slices = list(batches(missing, batch_size))
-        home = self.backbone.mean.device
-        self.backbone.eval().to(self.device)
-        for batch in track(slices, "Extracting features", disable=not slices, transient=True):
-            pictures = np.stack([self.views.picture(*names[name]) for name in batch])
-            maps = self.trunk(pictures)
-            self._cache.write(
-                {
-                    name: {str(i): m[row] for i, m in enumerate(maps)}
-                    for row, name in enumerate(batch)
-                }
-            )
-        self.backbone.to(home)
+        if not missing:
+            return
+        with trunk_on(self.device, self.backbone) as trunk:
+            slices = list(batches(missing, batch_size))
+            for batch in track(slices, "Extracting features", transient=True):
+                maps = trunk(np.stack([self.views.picture(*names[name]) for name in batch]))
+                self._cache.write(
+                    {
+                        name: {str(i): m[row] for i, m in enumerate(maps)}
+                        for row, name in enumerate(batch)
+                    }
+                )
 
     def read(self, cell: Cell) -> tuple[np.ndarray, ...]:
         """The trunk's maps of one view, each (C, h, w)."""
         arrays = self._cache.read(_name(cell))
         return tuple(arrays[str(i)] for i in range(len(arrays)))
-
-    @torch.inference_mode()
-    def trunk(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """(B, S, S, 3) uint8 -> the trunk's maps, each (B, C, h, w)."""
-        images = torch.from_numpy(pictures).permute(0, 3, 1, 2)  # (B, 3, S, S)
-        images = images.to(next(self.backbone.parameters()).device)
-        return [m.cpu().numpy() for m in self.backbone.trunk(images)]
 
 
 def _name(cell: Cell) -> str:

@@ -1,10 +1,9 @@
 """Which engine runs the frozen backbone: python -m scripts.compare_engines
 
-Needs the real images (OADLS_DATA_DIR) and: pip install openvino onnxruntime onnx onnxscript. Runs
-EfficientNetV2-M at 384 px (random weights, damped as in scripts/bench/weights.py) and the
-pretrained default backbone at 260 px in each engine, in turn, and prints the speed as a ratio to
-timm as it comes, the least cosine of a cell's last map with timm's, and the seconds before the
-first result.
+Needs the real images (OADLS_DATA_DIR) and: pip install openvino. Runs EfficientNetV2-M at 384 px
+(random weights, damped as in scripts/bench/weights.py) and the pretrained default backbone at
+260 px in each engine, in turn, and prints the speed as a ratio to timm as it comes, the least
+cosine of a cell's last map with timm's, and the seconds before the first result.
 """
 
 import copy
@@ -21,7 +20,6 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from oadls.model.folding import fold_batch_norms
 from oadls.model.weights import create
 from scripts.bench.pictures import cell_pictures
 from scripts.bench.table import alternate, machine, ratio
@@ -49,19 +47,16 @@ def engines(model: nn.Module) -> dict[str, Callable[[Tensor], Engine]]:
     """Name -> what builds the engine, given the images that it will see."""
     plain = Features(model).eval()
     last = copy.deepcopy(plain).to(memory_format=torch.channels_last)
-    folded = copy.deepcopy(last)
-    fold_batch_norms(folded.layers)
-    half = copy.deepcopy(folded).bfloat16()
+    half = copy.deepcopy(last).bfloat16()
     return {
         "timm, eager, fp32": lambda _: plain,
         "channels-last, fp32": lambda _: partial(run, last),
-        "and batch norms folded (oadls)": lambda _: partial(run, folded),
-        "the same, bf16": lambda _: partial(run, half),
-        "Inductor, frozen, fp32": lambda _: partial(run, compiled(folded)),
+        "channels-last, bf16": lambda _: partial(run, half),
+        "Inductor, frozen, fp32": lambda _: partial(run, compiled(last)),
         "Inductor, frozen, bf16": lambda _: partial(run, compiled(half)),
         "OpenVINO, fp32": lambda images: with_openvino(plain, images, "f32"),
         "OpenVINO, bf16": lambda images: with_openvino(plain, images, "bf16"),
-        "ONNX Runtime, fp32": lambda images: with_onnx(plain, images),
+        "ONNX Runtime, fp32 (oadls)": lambda images: with_onnx(plain, images),
     }
 
 

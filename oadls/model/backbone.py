@@ -13,7 +13,6 @@ from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from oadls.errors import UserError
-from oadls.model.folding import fold_batch_norms
 from oadls.model.weights import create, fingerprint
 
 Maps = tuple[Tensor, ...]
@@ -66,9 +65,6 @@ class Backbone(nn.Module):
         self.register_buffer("std", torch.tensor(list(std)).view(3, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.weights_sha256 = fingerprint(self.frozen.state_dict())
-        for piece in self.frozen:
-            if not isinstance(piece, _Features):  # other models declare layers in any order
-                fold_batch_norms(piece)
         self.to(memory_format=self.memory_format)
         self.train(self.training)
         self.register_state_dict_post_hook(_leave_out_frozen)

@@ -4,12 +4,14 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from oadls.model.backbone import Backbone
+from oadls.model.engine import Trunk, with_onnxruntime
 from oadls.model.weights import create
 from scripts.bench.pictures import cell_pictures
 from scripts.bench.table import Row, alternate, ratio
@@ -26,14 +28,14 @@ def measure(*, repeats: int = 5) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         weights = sensible_weights(Path(folder), images[BATCH:])
         eager = timm.create_model(NAME, num_classes=0, checkpoint_path=str(weights)).eval()
-        ours = Backbone(name=NAME, weights=str(weights), size=SIZE).eval()
-    pictures, images = pictures[:BATCH], images[:BATCH]
+        ours = with_onnxruntime(Backbone(name=NAME, weights=str(weights), size=SIZE))
+    pictures, images = pictures[:BATCH].permute(0, 2, 3, 1).numpy(), images[:BATCH]
     matrix = torch.randn(SIDE, SIDE)
     with torch.inference_mode():
         checks = same_features(eager, ours, pictures, images)
         timings = alternate(
             {
-                "ours": partial(ours.trunk, pictures),
+                "ours": partial(ours, pictures),
                 "timm": partial(eager.forward_features, images),
                 "matmul": partial(torch.mm, matrix, matrix),
             },
@@ -81,14 +83,14 @@ def normalise(pictures: Tensor) -> Tensor:
 
 
 def same_features(
-    eager: nn.Module, ours: Backbone, pictures: Tensor, images: Tensor
+    eager: nn.Module, ours: Trunk, pictures: np.ndarray, images: Tensor
 ) -> dict[str, bool]:
     """Cosine of each cell's last map, for these weights and for the pretrained default backbone."""
     small = {"name": "tf_efficientnet_lite2.in1k", "weights": "package"}
-    trained, reference = Backbone(**small, size=SIZE).eval(), create(**small).eval()
+    trained, reference = with_onnxruntime(Backbone(**small, size=SIZE)), create(**small).eval()
     alike = {
-        NAME: cosine(ours.trunk(pictures)[0], eager.forward_features(images)),
-        small["name"]: cosine(trained.trunk(pictures)[0], reference.forward_features(images)),
+        NAME: cosine(ours(pictures)[0], eager.forward_features(images)),
+        small["name"]: cosine(trained(pictures)[0], reference.forward_features(images)),
     }
     return {
         f"cosine of the features with timm's ≥ 0.999, {name}: {value:.6f}": value >= 0.999
@@ -96,8 +98,9 @@ def same_features(
     }
 
 
-def cosine(a: Tensor, b: Tensor) -> float:
+def cosine(a: Tensor | np.ndarray, b: Tensor) -> float:
     """The least over the images."""
+    a = torch.as_tensor(a)
     return float(nn.functional.cosine_similarity(a.flatten(1), b.flatten(1)).min())
 
 
