@@ -1,13 +1,16 @@
-"""Long work over many images, on every core, with a progress bar."""
+"""Long work over many images: in blocks, on every core, with a progress bar."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from joblib import Parallel, delayed
-from rich.progress import track
+from rich.progress import Progress
 
-FEW = 16  # fewer items than this are done before a pool of processes has started
+FIRST = 4  # items that show how long the others take
+START = 2.0  # seconds until processes have started: they must save more
+BLOCKS = 8  # for each process at least, so that none waits long for the last
 
 
 def cores() -> int:
@@ -15,17 +18,42 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parallel_map(
-    function: Callable[[Any], Any], items: Sequence[Any], *, title: str, workers: int | None = None
-) -> Iterator[Any]:
-    """Results in the order of the items, as they come; one process a core unless told otherwise."""
-    number = workers or cores()
-    if number == 1 or len(items) < FEW:
-        results: Iterator[Any] = map(function, items)
+def run_blocks(
+    function: Callable[[Sequence[Any]], None], items: Sequence[Any], *, title: str, size: int = 32
+) -> None:
+    """Call function(block) on slices of the items, in one process a core, until all are done.
+
+    function : works on a block for good, into files or the cache: nothing large goes from one
+        process to another, and none has to keep up with the others
+    size : items of a block at most; what a kill loses of each process
+    """
+    if not items:
+        return
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(title, total=len(items))
+        for finished in _run_all(function, items, size):
+            progress.update(bar, advance=finished)
+
+
+def _run_all(
+    function: Callable[[Sequence[Any]], None], items: Sequence[Any], size: int
+) -> Iterator[int]:
+    """How many items each block had, as blocks are done."""
+    number, start = cores(), time.perf_counter()
+    yield _run(function, items[:FIRST])
+    rest = items[FIRST:]
+    left = (time.perf_counter() - start) / FIRST * len(rest)  # seconds by one core
+    blocks = batches(rest, min(size, max(1, len(rest) // (BLOCKS * number))))
+    if left * (1 - 1 / number) < START:
+        yield from (_run(function, block) for block in blocks)
     else:
-        pool = Parallel(n_jobs=number, return_as="generator", batch_size="auto")
-        results = pool(delayed(function)(item) for item in items)
-    return iter(track(results, title, total=len(items), disable=not items, transient=True))
+        pool = Parallel(n_jobs=number, batch_size=1, return_as="generator_unordered")
+        yield from pool(delayed(_run)(function, block) for block in blocks)
+
+
+def _run(function: Callable[[Sequence[Any]], None], block: Sequence[Any]) -> int:
+    function(block)
+    return len(block)
 
 
 def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

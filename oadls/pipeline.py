@@ -4,7 +4,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 
 from oadls.cache import Cache
 from oadls.data.read import read_image
-from oadls.parallel import batches, parallel_map
+from oadls.parallel import run_blocks
 from oadls.preprocess.foreground import bounding_box, find_foreground
 from oadls.recipe import code_hash, describe, library_versions
 from oadls.segment.measure import measure
@@ -154,17 +154,19 @@ class PreparedCells:
         start = time.perf_counter()
         todo = table.drop_duplicates("pixels_sha256").set_index("pixels_sha256")["path"]
         keys = self._cache.missing(todo.index)
-        work = functools.partial(_prepare, pipeline=self.pipeline)
-        made = parallel_map(work, [todo[key] for key in keys], title="Preparing cells")
-        for batch in batches(keys, 32):  # a kill loses at most this many
-            records: dict[str, dict[str, np.ndarray]] = {}
-            for key, prepared in zip(batch, made, strict=False):
-                records |= prepared.to_records(key)
-            self._cache.write(records)
+        work = [(key, todo[key]) for key in keys]
+        run_blocks(self._prepare, work, title="Preparing cells")
         if keys:
             seconds = time.perf_counter() - start
             each = 1000 * seconds / len(keys)
             log.info("%d new images in %.1f s (%.0f ms each)", len(keys), seconds, each)
+
+    def _prepare(self, block: Sequence[tuple[str, str]]) -> None:
+        """Make and write the records of (content hash, path)."""
+        records: dict[str, dict[str, np.ndarray]] = {}
+        for key, path in block:
+            records |= self.pipeline(read_image(Path(path))).to_records(key)
+        self._cache.write(records)
 
     def picture(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 enhanced image and (H, W) uint8 mask."""
@@ -184,7 +186,3 @@ class PreparedCells:
 
     def _facts(self, key: str) -> dict[str, Any]:
         return json.loads(self._cache.read(key)["facts"].tobytes())
-
-
-def _prepare(path: str, *, pipeline: Pipeline) -> Prepared:
-    return pipeline(read_image(Path(path)))

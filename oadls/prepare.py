@@ -1,5 +1,7 @@
 """python -m oadls.prepare data=NAME [export=FOLDER]: fill the cache, show what came out."""
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -14,7 +16,7 @@ from oadls.data.read import read_image
 from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
-from oadls.parallel import parallel_map
+from oadls.parallel import run_blocks
 from oadls.pipeline import Pipeline, PreparedCells
 from oadls.report.pictures import contact_sheet
 from oadls.segment.score import score_mask
@@ -56,24 +58,21 @@ def read_mask(path: Path) -> np.ndarray:
 
 def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
     """Write masks/NAME.png, images/NAME.png (preprocessed) and sheets/NAME.png of every image."""
-    jobs = [(pipeline, row.path, row.name_, folder) for row in _named(table).itertuples()]
-    for _ in parallel_map(_export_one, jobs, title="Exporting"):
-        pass
+    write = functools.partial(_export, pipeline=pipeline, folder=folder)
+    run_blocks(write, list(zip(table["path"], table["name"], strict=True)), title="Exporting")
     table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
 
 
-def _named(table: pd.DataFrame) -> pd.DataFrame:
-    return table.rename(columns={"name": "name_"})  # a row's .name would be its index
-
-
-def _export_one(job: tuple[Pipeline, str, str, Path]) -> None:
-    pipeline, path, name, folder = job
-    stages = pipeline.stages(read_image(Path(path)))
-    pictures = {"masks": stages.mask, "images": stages.enhanced, "sheets": contact_sheet(stages)}
-    for kind, picture in pictures.items():
-        file = folder / kind / f"{name}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(file)
+def _export(block: Sequence[tuple[str, str]], *, pipeline: Pipeline, folder: Path) -> None:
+    """The pictures of each (path, name)."""
+    for path, name in block:
+        stages = pipeline.stages(read_image(Path(path)))
+        sheet = contact_sheet(stages)
+        pictures = {"masks": stages.mask, "images": stages.enhanced, "sheets": sheet}
+        for kind, picture in pictures.items():
+            file = folder / kind / f"{name}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(file)
 
 
 def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells) -> None:

@@ -1,8 +1,9 @@
 """A source's list of files -> the checked table of cells that everything else works on."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from oadls.cache import Cache
 from oadls.data.duplicates import PAIR_COLUMNS, compare_labels, group_duplicates
 from oadls.data.read import BadImage, inspect_image
 from oadls.data.table import Cells, leave_out, validate
-from oadls.parallel import batches, parallel_map
+from oadls.parallel import run_blocks
 from oadls.recipe import code_hash, library_versions
 
 FACTS = ("height", "width", "pixels_sha256", "detail_hash", "black_fraction")
@@ -76,10 +77,8 @@ def inspect_all(paths: list[str]) -> tuple[dict[str, dict], dict[str, str]]:
     keys = {path: _state(path) for path in paths}
     missing = set(cache.missing(list(keys.values())))
     unseen = [path for path in paths if keys[path] in missing]
-    seen = parallel_map(_inspect, unseen, title="Reading images")
-    for batch in batches(unseen, 1000):  # a kill loses at most this many
-        facts_of = zip(batch, seen, strict=False)
-        cache.write({keys[path]: {"facts": _encode(fact)} for path, fact in facts_of})
+    work = [(path, keys[path]) for path in unseen]
+    run_blocks(functools.partial(_inspect, cache=cache), work, title="Reading images", size=256)
     facts = {path: _decode(cache.read(key)["facts"]) for path, key in keys.items()}
     good = {path: fact for path, fact in facts.items() if "error" not in fact}
     return good, {path: fact["error"] for path, fact in facts.items() if "error" in fact}
@@ -94,7 +93,12 @@ def _state(path: str) -> str:
     return f"{Path(path).absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
-def _inspect(path: str) -> dict:
+def _inspect(block: Sequence[tuple[str, str]], *, cache: Cache) -> None:
+    """Write the facts of (path, key), or what is wrong with the image."""
+    cache.write({key: {"facts": _encode(_facts(path))} for path, key in block})
+
+
+def _facts(path: str) -> dict:
     try:
         return asdict(inspect_image(Path(path)))
     except BadImage as error:

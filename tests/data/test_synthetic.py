@@ -250,7 +250,7 @@ def test_a_large_set_holds_the_same_bytes_as_a_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     small = contents(synthetic.load(root=tmp_path / "one by one", **SMALL).table)
-    monkeypatch.setattr("oadls.data.synthetic.table.SLOW", 0)
+    monkeypatch.setattr("oadls.parallel.START", -1)
     assert contents(synthetic.load(root=tmp_path / "pool", **SMALL).table) == small
 
 

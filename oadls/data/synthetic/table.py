@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,8 @@ from oadls.data.synthetic.patient import draw_patient
 from oadls.data.synthetic.picture import draw_cell
 from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
-from oadls.parallel import parallel_map
+from oadls.parallel import run_blocks
 from oadls.recipe import code_hash, library_versions
-
-SLOW = 200  # pictures; fewer are drawn before a pool of processes has started
 
 
 def load(
@@ -84,12 +82,8 @@ def publish(folder: Path, table: pd.DataFrame, *, size: int, seed: int) -> None:
     draft = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     try:
         cells = list(zip(table["name"], table["label"], strict=True))
-        draw = functools.partial(write_cell, folder=draft, size=size, seed=seed)
-        if len(cells) < SLOW:
-            for cell in cells:
-                draw(cell)
-        else:
-            deque(parallel_map(draw, cells, title="drawing synthetic cells"), maxlen=0)
+        draw = functools.partial(write_cells, folder=draft, size=size, seed=seed)
+        run_blocks(draw, cells, title="Drawing synthetic cells")
         try:
             draft.rename(folder)
         except OSError:  # another process was first; its bytes are the same
@@ -99,9 +93,13 @@ def publish(folder: Path, table: pd.DataFrame, *, size: int, seed: int) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_cell(named: tuple[str, str], *, folder: Path, size: int, seed: int) -> None:
-    """Draw the cell of a (name, label); write its picture and its mask as PNG below `folder`."""
-    name, label = named
+def write_cells(block: Sequence[tuple[str, str]], *, folder: Path, size: int, seed: int) -> None:
+    """Draw the cell of each (name, label); write picture and mask as PNG below `folder`."""
+    for name, label in block:
+        _write_cell(name, label, folder=folder, size=size, seed=seed)
+
+
+def _write_cell(name: str, label: str, *, folder: Path, size: int, seed: int) -> None:
     patient, cell = (int(number) for number in name.rpartition("/")[2][1:].split("_"))
     image, mask = draw_cell(
         patient=draw_patient(rng=np.random.default_rng([seed, patient])),

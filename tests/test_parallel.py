@@ -1,0 +1,60 @@
+import functools
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from oadls.parallel import batches, run_blocks
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Work that lasts long enough for a pool of processes."""
+    monkeypatch.setattr("oadls.parallel.START", -1)
+    monkeypatch.setattr("oadls.parallel.cores", lambda: 2)
+
+
+def note(block, *, folder):
+    """A line for each item, in a file for each block."""
+    text = "".join(f"{item}\n" for item in block)
+    Path(folder, f"{os.getpid()} {time.monotonic_ns()}").write_text(text)
+
+
+def noted(folder):
+    """Process and items of each block."""
+    return [(f.name.split()[0], f.read_text().split()) for f in sorted(folder.iterdir())]
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 5, 100])
+def test_each_item_is_worked_on_once_by_processes(tmp_path, processes, number):
+    run_blocks(functools.partial(note, folder=tmp_path), range(number), title="Counting", size=7)
+    blocks = [block for _, block in noted(tmp_path)]
+    assert sorted(int(item) for block in blocks for item in block) == list(range(number))
+    assert all(len(block) <= 7 for block in blocks)
+
+
+def test_short_work_stays_in_this_process(tmp_path):
+    run_blocks(functools.partial(note, folder=tmp_path), range(50), title="Counting")
+    assert {process for process, _ in noted(tmp_path)} == {str(os.getpid())}
+
+
+def test_long_work_leaves_this_process(tmp_path, processes):
+    run_blocks(functools.partial(note, folder=tmp_path), range(50), title="Counting")
+    found = noted(tmp_path)
+    assert {process for process, _ in found} > {str(os.getpid())}
+    assert len(found) >= 8  # enough blocks for all
+
+
+def fail(block):
+    if 30 in block:
+        raise ValueError("item 30 is broken")
+
+
+def test_what_goes_wrong_in_a_process_is_told(processes):
+    with pytest.raises(ValueError, match="item 30 is broken"):
+        run_blocks(fail, range(50), title="Failing")
+
+
+def test_batches_hold_everything_in_order():
+    assert [list(batch) for batch in batches(range(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
