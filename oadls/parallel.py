@@ -56,7 +56,7 @@ def _run(function: Callable[[Sequence[Any]], None], block: Sequence[Any]) -> int
     return len(block)
 
 
-def batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Slices of at most `size` items."""
+def batches(items: Any, size: int) -> Iterator[Any]:
+    """Slices of at most `size` items, of a sequence or a table."""
     for first in range(0, len(items), size):
         yield items[first : first + size]

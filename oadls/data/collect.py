@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,7 @@ from oadls.cache import Cache
 from oadls.data.duplicates import PAIR_COLUMNS, compare_labels, group_duplicates
 from oadls.data.read import BadImage, inspect_image
 from oadls.data.table import Cells, leave_out, validate
-from oadls.parallel import run_blocks
+from oadls.parallel import batches, run_blocks
 from oadls.recipe import code_hash, library_versions
 
 FACTS = ("height", "width", "pixels_sha256", "detail_hash", "black_fraction")
@@ -39,14 +40,14 @@ def collect(source: Callable[[], Cells], *, max_bad: float) -> Cells:
 def _add_facts(cells: Cells, *, max_bad: float) -> Cells:
     facts, bad = inspect_all(cells.table["path"].tolist())
     cells = leave_out(cells, bad, max_bad=max_bad)
-    known = pd.DataFrame([facts[path] for path in cells.table["path"]], columns=list(FACTS))
     table = cells.table.drop(columns=list(FACTS), errors="ignore").reset_index(drop=True)
-    return Cells(pd.concat([table, known], axis=1), cells.excluded)
+    return Cells(pd.concat([table, facts], axis=1), cells.excluded)
 
 
 def join_duplicates(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its groups; found once for each set of images, then read from the cache."""
-    return table.assign(group=table["name"].map(_duplicates(table)["groups"]))
+    groups = pd.Series(_duplicates(table)["groups"], index=table["name"].sort_values())
+    return table.assign(group=table["name"].map(groups))
 
 
 def duplicate_pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -56,41 +57,53 @@ def duplicate_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _duplicates(table: pd.DataFrame) -> dict:
-    """Groups by name, and pairs without what depends on labels; from the cache, or found now."""
+    """Groups in the order of names, and pairs without what depends on labels.
+
+    From the cache, or found now.
+    """
     known = [c for c in ("name", "patient", "pixels_sha256", "detail_hash") if c in table.columns]
     columns = table[known].sort_values("name")
-    key = hashlib.sha256(columns.to_csv(index=False).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for part in batches(columns, 10_000):  # the text of a large table is large
+        digest.update(part.to_csv(index=False).encode())
+    key = digest.hexdigest()
     recipe = {"code": code_hash("oadls.data.duplicates"), "libraries": library_versions()}
     cache = Cache("groups", recipe)
     if key not in cache:
         joined, pairs = group_duplicates(table)
-        groups = joined.set_index("name")["group"].to_dict()
+        groups = joined.set_index("name")["group"].reindex(columns["name"]).tolist()
         rows = pairs[list(PAIR_COLUMNS[:-1])].to_numpy(dtype=object).tolist()
         cache.write({key: {"groups": _encode(groups), "pairs": _encode(rows)}})
     return {kind: _decode(array) for kind, array in cache.read(key).items()}
 
 
-def inspect_all(paths: list[str]) -> tuple[dict[str, dict], dict[str, str]]:
-    """Facts of every readable image, and the reason why each other one is not."""
+def inspect_all(paths: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """FACTS of the readable images, in their order, and why the others are not: path -> reason."""
     recipe = {"code": code_hash("oadls.data.read"), "libraries": library_versions()}
     cache = Cache("facts", recipe)
-    keys = {path: _state(path) for path in paths}
-    missing = set(cache.missing(list(keys.values())))
-    unseen = [path for path in paths if keys[path] in missing]
-    work = [(path, keys[path]) for path in unseen]
+    keys = [_state(path) for path in paths]
+    missing = set(cache.missing(keys))
+    work = [(path, key) for path, key in zip(paths, keys, strict=True) if key in missing]
     run_blocks(functools.partial(_inspect, cache=cache), work, title="Reading images", size=256)
-    facts = {path: _decode(cache.read(key)["facts"]) for path, key in keys.items()}
-    good = {path: fact for path, fact in facts.items() if "error" not in fact}
-    return good, {path: fact["error"] for path, fact in facts.items() if "error" in fact}
+    columns: dict[str, list] = {name: [] for name in FACTS}  # a dict for each image is far larger
+    bad = {}
+    for path, key in zip(paths, keys, strict=True):
+        fact = _decode(cache.read(key)["facts"])
+        if "error" in fact:
+            bad[path] = fact["error"]
+        else:
+            for name, column in columns.items():
+                column.append(fact[name])
+    return pd.DataFrame(columns), bad
 
 
 def _state(path: str) -> str:
     """Changes when the file does."""
     try:
-        status = Path(path).stat()
+        status = os.stat(path)
     except OSError as error:
         return f"{path}: {error}"
-    return f"{Path(path).absolute()} {status.st_size} {status.st_mtime_ns}"
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
 def _inspect(block: Sequence[tuple[str, str]], *, cache: Cache) -> None:

@@ -65,7 +65,7 @@ def group_duplicates(
         groups.merge(owner[a], owner[b])
     known = "detail_hash" in cells
     near = _candidates(cells["detail_hash"], owner, max_distance=max_distance) if known else []
-    detail = lru_cache(maxsize=4096)(lambda i: image_detail(read(Path(cells["path"][i]))))
+    detail = lru_cache(maxsize=512)(lambda i: image_detail(read(Path(cells["path"][i]))))
     for a, b, distance in near:
         if groups.connected(owner[a], owner[b]):
             continue
@@ -123,9 +123,11 @@ def _candidates(
 def _orders(packed: np.ndarray) -> Iterator[np.ndarray]:
     """(N, 32) uint8 hashes -> ORDERS times their rows, sorted by 64 of the 256 bits."""
     rng = np.random.default_rng(0)
-    bits = np.unpackbits(np.ascontiguousarray(packed.T), axis=0)  # (256, N)
+    columns = np.ascontiguousarray(packed.T)  # (32, N)
     for _ in range(ORDERS):
-        key = np.packbits(bits[rng.permutation(256)[:64]], axis=0)  # (8, N)
+        byte, bit = np.divmod(rng.permutation(256)[:64], 8)
+        bits = columns[byte] & (128 >> bit).astype(np.uint8)[:, None]  # (64, N)
+        key = np.packbits(bits, axis=0)  # (8, N)
         yield np.argsort(np.ascontiguousarray(key.T).view(np.uint64)[:, 0], kind="stable")
 
 

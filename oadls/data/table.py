@@ -1,9 +1,9 @@
 """The table of cells: one row an image, whatever the source."""
 
 import logging
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -38,10 +38,20 @@ def make_cells(
     rows : path and name; label, patient, part and mask where the source knows them
     excluded : path -> reason
     """
-    filled = [_fill(row, source=source) for row in sorted(rows, key=lambda row: str(row["name"]))]
+    rows = sorted(rows, key=lambda row: str(row["name"]))
+    patients = [row.get("patient") for row in rows]
+    columns = {
+        "path": [_absolute(row["path"]) for row in rows],
+        "name": [row["name"] for row in rows],
+        "label": [row.get("label") for row in rows],
+        "patient": patients,
+        "group": [row["name"] if p is None else p for row, p in zip(rows, patients, strict=True)],
+        "source": [source] * len(rows),
+        "part": [row.get("part") or "all" for row in rows],
+        "mask": [None if row.get("mask") is None else _absolute(row["mask"]) for row in rows],
+    }
     # object and not pandas' own text type: None stays None, under pandas 2 and 3 alike
-    table = pd.DataFrame(filled, columns=list(COLUMNS), dtype=object)
-    return validate(Cells(table, _reasons(excluded)))
+    return validate(Cells(pd.DataFrame(columns, dtype=object), _reasons(excluded)))
 
 
 def validate(cells: Cells) -> Cells:
@@ -92,18 +102,9 @@ def leave_out(cells: Cells, bad: Mapping[str, str], *, max_bad: float = 0.01) ->
     return validate(Cells(table, excluded))
 
 
-def _fill(row: Mapping[str, object], *, source: str) -> dict[str, object]:
-    patient, mask = row.get("patient"), row.get("mask")
-    return {
-        "path": str(Path(str(row["path"])).absolute()),
-        "name": row["name"],
-        "label": row.get("label"),
-        "patient": patient,
-        "group": row["name"] if patient is None else patient,
-        "source": source,
-        "part": row.get("part") or "all",
-        "mask": None if mask is None else str(Path(str(mask)).absolute()),
-    }
+def _absolute(path: object) -> str:
+    """As Path.absolute, which keeps every part of every path in memory."""
+    return os.path.join(os.getcwd(), str(path))
 
 
 def _reasons(excluded: Mapping[str, str]) -> pd.DataFrame:

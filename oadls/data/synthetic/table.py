@@ -67,11 +67,11 @@ def list_cells(folder: Path, *, patients: int, cells_per_patient: int) -> list[d
             name = f"S{patient:02d}/S{patient:02d}_{cell:03d}"
             rows.append(
                 {
-                    "path": str(folder / "images" / f"{name}.png"),
+                    "path": f"{folder}/images/{name}.png",
                     "name": name,
                     "label": LABELS[patient % 2],
                     "patient": f"S{patient:02d}",
-                    "mask": str(folder / "masks" / f"{name}.png"),
+                    "mask": f"{folder}/masks/{name}.png",
                 }
             )
     return rows
