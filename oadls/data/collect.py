@@ -82,9 +82,12 @@ def inspect_all(paths: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
     recipe = {"code": code_hash("oadls.data.read"), "libraries": library_versions()}
     cache = Cache("facts", recipe)
     keys = [_state(path) for path in paths]
-    missing = set(cache.missing(keys))
-    work = [(path, key) for path, key in zip(paths, keys, strict=True) if key in missing]
-    run_blocks(functools.partial(_inspect, cache=cache), work, title="Reading images", size=256)
+    run_blocks(
+        functools.partial(_inspect, cache=cache),
+        [each for each in zip(paths, keys, strict=True) if each[1] not in cache],
+        title="Reading images",
+        size=256,
+    )
     columns: dict[str, list] = {name: [] for name in FACTS}  # a dict for each image is far larger
     bad = {}
     for path, key in zip(paths, keys, strict=True):

@@ -56,7 +56,7 @@ def group_duplicates(
     eye: one cell photographed twice. Different cells of C-NMC reach a similarity of 0.696, where a
     bright speck outweighs the rest; their hashes are 117 bits apart.
     """
-    order = np.argsort(table["name"].to_numpy(str), kind="stable")  # rows may come in any order
+    order = np.argsort(table["name"].to_numpy(object), kind="stable")  # rows may come in any order
     cells = table.iloc[order].reset_index(drop=True)
     owner = pd.factorize(cells["patient"].where(cells["patient"].notna(), cells["name"]))[0]
     pairs = [(a, b, "identical", 0, 1.0) for a, b in _identical(cells["pixels_sha256"], owner)]
@@ -65,7 +65,7 @@ def group_duplicates(
         groups.merge(owner[a], owner[b])
     known = "detail_hash" in cells
     near = _candidates(cells["detail_hash"], owner, max_distance=max_distance) if known else []
-    detail = lru_cache(maxsize=512)(lambda i: image_detail(read(Path(cells["path"][i]))))
+    detail = lru_cache(maxsize=128)(lambda i: image_detail(read(Path(cells["path"][i]))))
     for a, b, distance in near:
         if groups.connected(owner[a], owner[b]):
             continue
@@ -90,7 +90,8 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
 
 def _identical(digests: pd.Series, owner: np.ndarray) -> list[tuple[int, int]]:
     """(row, row) of images that are equal to the first of their kind and owned by another."""
-    _, first, kind = np.unique(digests.to_numpy(str), return_index=True, return_inverse=True)
+    kind = pd.factorize(digests)[0]
+    first = np.unique(kind, return_index=True)[1]
     rows = np.flatnonzero(owner[first[kind]] != owner)
     return list(zip(first[kind][rows].tolist(), rows.tolist(), strict=True))
 
