@@ -71,18 +71,17 @@ class FeatureMaps:
 
     def fill(self, cells: Iterable[Cell], *, batch_size: int = 16) -> None:
         """Run the trunk on every view that is not in the cache."""
-        names = {_name(cell): cell for cell in cells}
-        missing = self._cache.missing(names)
+        missing = list(dict.fromkeys(cell for cell in cells if _name(cell) not in self._cache))
         if not missing:
             return
         with trunk_on(self.device, self.backbone) as trunk:
             slices = list(batches(missing, batch_size))
             for batch in track(slices, "Extracting features", transient=True):
-                maps = trunk(np.stack([self.views.picture(*names[name]) for name in batch]))
+                maps = trunk(np.stack([self.views.picture(*cell) for cell in batch]))
                 self._cache.write(
                     {
-                        name: {str(i): m[row] for i, m in enumerate(maps)}
-                        for row, name in enumerate(batch)
+                        _name(cell): {str(i): m[row] for i, m in enumerate(maps)}
+                        for row, cell in enumerate(batch)
                     }
                 )
 
