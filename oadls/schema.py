@@ -52,6 +52,7 @@ class Settings(BaseModel):
     seed: NonNegativeInt
     data: DataSettings
     training: TrainingSettings | None = None
+    test: bool = True
     floors: bool = False
     report: bool = True
     headline_leaks: bool = False

@@ -1,5 +1,7 @@
 """python -m oadls.train +experiment=NAME: cells -> prepare -> fit -> test -> outputs/NAME/RUN."""
 
+import shutil
+
 import hydra
 from omegaconf import DictConfig
 
@@ -11,7 +13,7 @@ from oadls.training import fit_all, open_run
 
 
 def train(cfg: DictConfig) -> float:
-    """Train every network of an experiment and write its scores.
+    """Train every network of an experiment and write its scores, unless test=false.
 
     returns the mean validation fitness of the networks, by which a sweep ranks
     """
@@ -19,8 +21,11 @@ def train(cfg: DictConfig) -> float:
     experiment = Experiment.open(cfg)
     splits = experiment.splits()
     fits = fit_all(experiment, splits, folder)
-    run = Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image)
-    report_run(run, page=cfg.report)
+    if cfg.test:
+        run = Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image)
+        report_run(run, page=cfg.report)
+    else:
+        shutil.rmtree(folder / "checkpoints")  # a trial leaves its score: its networks are large
     return sum(fit.fitness for fit in fits) / len(fits)
 
 

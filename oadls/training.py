@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from oadls.settings import run_dir
 
 # settings that may change on resuming
 RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
+SIDES = ("train", "val", "test")
 log = logging.getLogger(__name__)
 
 
@@ -111,7 +113,8 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
         last = folder / "checkpoints" / f"{split.name}-last.ckpt"
         trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         epochs = history.table()  # predicting restores the history of the best epoch
-        predictions = predict_sides(trainer, model, data, keep.best_model_path)
+        sides = SIDES if cfg.test else SIDES[:2]
+        predictions = predict_sides(trainer, model, data, keep.best_model_path, sides)
         failed = 0
     finally:
         if isinstance(logger, WandbLogger):
@@ -153,12 +156,15 @@ def make_classifier(experiment: Experiment, network: Network, card: dict[str, An
 
 
 def predict_sides(
-    trainer: pl.Trainer, model: Classifier, data: CellData, checkpoint: str
+    trainer: pl.Trainer,
+    model: Classifier,
+    data: CellData,
+    checkpoint: str,
+    sides: Sequence[str] = SIDES,
 ) -> pd.DataFrame:
-    """Probabilities of every cell of the split by one checkpoint, with the side it is on."""
-    sides = [side for side in ("train", "val", "test") if len(data.rows(side))]
+    """Probabilities of every cell of some sides by one checkpoint, with the side it is on."""
     parts = []
-    for side in sides:
+    for side in (side for side in sides if len(data.rows(side))):
         seen = trainer.predict(model, data.loader(side), ckpt_path=checkpoint, weights_only=True)
         rows, labels, probabilities = pool_views(seen)  # type: ignore[arg-type]
         part = pd.DataFrame({"row": rows, "side": side, "label": labels})

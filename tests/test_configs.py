@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -89,3 +91,16 @@ def test_steps_are_built_as_plain_partials() -> None:
     for node in (config.pipeline, config.crop, config.augment, config.optimizer, config.split):
         step = build(node)
         assert type(step).__module__ == "functools"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_every_sweep_searches_settings_that_are_there(file: Path) -> None:
+    overrides = ["+experiment=all_idb2", f"+sweep={file.stem}"]
+    with initialize_config_dir(str(CONF)):
+        config = compose("train", overrides=overrides, return_hydra_config=True)
+    assert not config.test
+    assert "grouped_holdout" in config.split._target_  # one test part, that no trial sees
+    for setting in config.hydra.sweeper.params:
+        assert OmegaConf.select(config, setting, throw_on_missing=True) is not None, setting

@@ -1,0 +1,181 @@
+"""The trials of an Optuna study: asked for, kept alive while they run, told, to a total number."""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import optuna
+from hydra.core.utils import JobReturn
+from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
+from omegaconf import OmegaConf
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from oadls.errors import UserError
+
+HEARTBEAT = 10  # seconds between two signs of life of a running trial
+GRACE = 60  # seconds without a sign after which a trial was killed
+ERROR = "error"  # user attribute: why a trial is lost
+Space = dict[str, BaseDistribution]
+log = logging.getLogger(__name__)
+
+
+def search_space(params: Any, arguments: list[str]) -> tuple[Space, dict[str, Any], list[str]]:
+    """What is searched, what the command line sets instead, and what it deletes."""
+    lines = [f"{name}={value}" for name, value in params.items()]
+    space, fixed, others = create_params_from_overrides([*lines, *arguments])
+    space = {name: each for name, each in space.items() if name not in fixed}
+    if not space:
+        raise UserError("sweep: no parameter is searched; try +sweep=rmsprop")
+    return space, fixed, others
+
+
+class Trials:
+    """A study in a database, which is made unless it is there.
+
+    name : of the study
+    storage : SQLAlchemy URL; SQLite on one machine, a server for many
+    sampler : of Optuna; a partial is the grid, which takes the space
+    total : trials that the study has in the end, lost ones included
+    folder : of the sweep
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        storage: str,
+        sampler: Any,
+        directions: Sequence[str],
+        space: Space,
+        total: int,
+        folder: str,
+    ) -> None:
+        self.space, self.total, self.folder = space, total, Path(folder)
+        if isinstance(sampler, partial):
+            choices = {name: _choices(name, each) for name, each in space.items()}
+            sampler = sampler(choices)
+            self.total = min(total, math.prod(len(each) for each in choices.values()))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        self.storage = RDBStorage(
+            storage,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+        )
+        self.study = optuna.create_study(
+            study_name=name,
+            storage=self.storage,
+            sampler=sampler,
+            directions=list(directions),  # type: ignore[arg-type]
+            load_if_exists=True,
+        )
+        log.info("study %s: %d of %d trials are there", name, len(self._counted()), self.total)
+
+    def ask(self, number: int) -> list[Trial]:
+        """The next trials, at most `number`; none when the study is complete.
+
+        Waits for the trials of other sweeps: one that was killed is to be run again.
+        """
+        while True:
+            fail_stale_trials(self.study)
+            room = self.total - len(self._counted())
+            asked = [self.study.ask(self.space) for _ in range(min(number, room))]
+            kept = [trial for trial in asked if self._is_wanted(trial)]
+            for trial in asked:
+                if trial not in kept:  # another sweep asked at the same time
+                    self.study.tell(trial, state=TrialState.FAIL)
+            if kept or not self._has(TrialState.RUNNING, TrialState.WAITING):
+                return kept
+            time.sleep(HEARTBEAT)
+
+    @contextmanager
+    def alive(self, trials: Sequence[Trial]) -> Iterator[None]:
+        """Signs of life for running trials, until this ends or the process is killed."""
+        done = Event()
+
+        def beat() -> None:
+            while True:
+                for trial in trials:
+                    self.storage.record_heartbeat(trial._trial_id)
+                if done.wait(HEARTBEAT):
+                    return
+
+        thread = Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def tell(self, trial: Trial, result: JobReturn) -> None:
+        """Note the value of a trial, or why it has none."""
+        try:
+            value = result.return_value
+            values = [float(each) for each in (value if isinstance(value, Sequence) else [value])]
+            if any(math.isnan(each) for each in values):
+                raise ValueError(f"it returned {value}")
+        except Exception as error:  # whatever a trial raised
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("trial %d is lost: %s", trial.number, reason)
+            trial.set_user_attr(ERROR, reason[:500])
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            with self._grid_may_stop():
+                self.study.tell(trial, values)
+
+    def write_best(self) -> None:
+        """optimization_results.yaml: the best trial, or the Pareto front."""
+        if not self._has(TrialState.COMPLETE):
+            raise UserError(f"sweep: all {self.total} trials of {self.study.study_name} are lost")
+        found: dict[str, Any] = {"name": "optuna"}
+        if len(self.study.directions) > 1:
+            front = self.study.best_trials
+            found["solutions"] = [{"params": t.params, "values": t.values} for t in front]
+        else:
+            best = self.study.best_trial
+            found |= {"best_params": best.params, "best_value": best.value}
+            log.info("best is trial %d, %.4f: %s", best.number, best.value, best.params)
+        OmegaConf.save(OmegaConf.create(found), self.folder / "optimization_results.yaml")
+
+    @contextmanager
+    def _grid_may_stop(self) -> Iterator[None]:
+        """A finished grid wants to stop a loop that is not Optuna's."""
+        try:
+            yield
+        except RuntimeError:
+            if not isinstance(self.study.sampler, optuna.samplers.GridSampler):
+                raise
+
+    def _counted(self) -> list[FrozenTrial]:
+        """Trials that are finished, lost by their own fault, or running."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if _counts(trial)]
+
+    def _is_wanted(self, trial: Trial) -> bool:
+        return sum(each.number < trial.number for each in self._counted()) < self.total
+
+    def _has(self, *states: TrialState) -> bool:
+        return bool(self.study.get_trials(deepcopy=False, states=states))
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Not waiting, and neither killed nor called off."""
+    if trial.state == TrialState.FAIL:
+        return ERROR in trial.user_attrs
+    return trial.state != TrialState.WAITING
+
+
+def _choices(name: str, distribution: BaseDistribution) -> list[Any]:
+    if not isinstance(distribution, CategoricalDistribution):
+        raise UserError(f"sweep: a grid takes choices (a,b,c), {name} is {distribution}")
+    return list(distribution.choices)

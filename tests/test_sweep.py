@@ -1,0 +1,194 @@
+"""Trials to a total number, whatever becomes of single ones or of the process."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from tests.databases import postgresql
+
+APP = '''
+import time
+import hydra
+import oadls.sweep.study as study
+
+study.HEARTBEAT, study.GRACE = 1, 3
+
+@hydra.main(config_path="conf", config_name="config")
+def main(cfg):
+    """The top of a parabola."""
+    with open("started", "a") as file:
+        file.write(f"{cfg.trial}\\n")
+    if cfg.trial == cfg.broken:
+        raise ValueError("a broken trial")
+    if cfg.trial == cfg.nan:
+        return float("nan")
+    time.sleep(cfg.seconds)
+    value = -((cfg.x - 0.3) ** 2)
+    return (value, cfg.x) if cfg.two else value
+
+main()
+'''
+CONFIG = """
+defaults:
+  - override hydra/sweeper: optuna
+  - override hydra/sweeper/sampler: tpe
+trial: 0
+x: 0.0
+seconds: 0.0
+broken: -1
+nan: -1
+two: false
+hydra:
+  sweep: {dir: sweep, subdir: "trial-${trial}"}
+  sweeper:
+    _target_: oadls.sweep.sweeper.TotalSweeper
+    study_name: parabola
+    storage: ???
+    direction: maximize
+    n_trials: 6
+    n_jobs: 1
+    sampler: {seed: 0}
+    params: {x: "interval(0.0, 1.0)"}
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def app(tmp_path, monkeypatch):
+    """A program to sweep, in the working folder, with a database in it."""
+    monkeypatch.setenv("STORAGE", "sqlite:///study.db")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "conf" / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(app, request, monkeypatch):
+    """The same with each kind of database."""
+    if request.param == "postgresql":
+        monkeypatch.setenv("STORAGE", request.getfixturevalue("server"))
+        with contextlib.suppress(KeyError):
+            optuna.delete_study(study_name="parabola", storage=os.environ["STORAGE"])
+
+
+def start(*overrides: str) -> subprocess.Popen:
+    storage = f"hydra.sweeper.storage={os.environ['STORAGE']}"
+    command = [sys.executable, "app.py", "-m", storage, *overrides]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def sweep(*overrides: str) -> str:
+    """Run to the end, which must be a success; what was printed."""
+    process = start(*overrides)
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, printed
+    return printed
+
+
+def trials(*states: TrialState) -> list:
+    study = optuna.load_study(study_name="parabola", storage=os.environ["STORAGE"])
+    return study.get_trials(states=states or None)
+
+
+def started() -> list[int]:
+    return [int(line) for line in Path("started").read_text().split()]
+
+
+def test_a_sweep_finds_the_top_and_says_where_it_is(app):
+    sweep("hydra.sweeper.n_trials=15")
+    assert started() == list(range(15))
+    best = yaml.safe_load((app / "sweep" / "optimization_results.yaml").read_text())
+    assert best["best_params"]["x"] == pytest.approx(0.3, abs=0.1)
+    assert best["best_value"] == max(trial.value for trial in trials())
+    assert sorted(path.name for path in (app / "sweep").glob("trial-*")) == sorted(
+        f"trial-{number}" for number in range(15)
+    )
+
+
+def test_the_same_command_again_goes_on_to_the_total(app):
+    sweep("hydra.sweeper.n_trials=3")
+    sweep("hydra.sweeper.n_trials=3")
+    assert started() == [0, 1, 2]
+    sweep("hydra.sweeper.n_trials=5")
+    assert started() == [0, 1, 2, 3, 4]
+
+
+def test_a_trial_that_raises_or_returns_nan_loses_itself_only(app):
+    printed = sweep("broken=1", "nan=3")
+    assert [trial.number for trial in trials(TrialState.FAIL)] == [1, 3]
+    assert [trial.number for trial in trials(TrialState.COMPLETE)] == [0, 2, 4, 5]
+    assert "a broken trial" in trials()[1].user_attrs["error"]
+    assert "trial 3 is lost: ValueError: it returned nan" in printed
+
+
+def test_a_sweep_of_lost_trials_says_so(app):
+    process = start("broken=0", "hydra.sweeper.n_trials=1")
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    assert "all 1 trials of parabola are lost" in printed
+
+
+def test_a_killed_sweep_goes_on_and_runs_the_killed_trial_again(database):
+    process = start("seconds=1.5")
+    while not Path("started").exists() or len(started()) < 3:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (killed,) = trials(TrialState.RUNNING)
+    sweep()
+    assert trials()[killed.number].state == TrialState.FAIL
+    done = trials(TrialState.COMPLETE)
+    assert len(done) == 6
+    assert killed.params in [trial.params for trial in done]
+
+
+def test_two_sweeps_share_a_study_to_one_total(database):
+    storage = os.environ["STORAGE"]
+    optuna.create_study(study_name="parabola", storage=storage, direction="maximize")
+    processes = [start("seconds=0.3", "hydra.sweeper.n_trials=9") for _ in range(2)]
+    for process in processes:
+        printed = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, printed
+    assert len(trials(TrialState.COMPLETE)) == 9
+    assert len(set(started())) == len(started()) == 9
+
+
+def test_a_grid_tries_every_choice_once(app):
+    sweep("hydra/sweeper/sampler=grid", "x=choice(0.1,0.3,0.9)", "hydra.sweeper.n_trials=9")
+    assert sorted(trial.params["x"] for trial in trials()) == [0.1, 0.3, 0.9]
+    assert {trial.state for trial in trials()} == {TrialState.COMPLETE}
+
+
+def test_random_search_takes_the_same_space(app):
+    sweep("hydra/sweeper/sampler=random")
+    assert len({trial.params["x"] for trial in trials()}) == 6
+
+
+def test_two_aims_end_in_a_front(app):
+    sweep("two=true", "hydra.sweeper.direction=[maximize,minimize]")
+    found = yaml.safe_load((app / "sweep" / "optimization_results.yaml").read_text())
+    assert found["solutions"]
+    assert all(len(solution["values"]) == 2 for solution in found["solutions"])
+
+
+def test_a_parameter_that_is_set_is_not_searched(app):
+    process = start("x=0.5")
+    printed = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    assert "no parameter is searched" in printed
