@@ -175,13 +175,13 @@ class PreparedCells:
 
     def measured(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table with the measurements of each cell and the note of its segmentation."""
-        rows, notes = [], []
-        for key in table["pixels_sha256"]:  # one at a time: dicts of floats take far more memory
+        names = list(self._facts(table["pixels_sha256"].iloc[0])["measures"])
+        values, notes = np.empty((len(table), len(names))), []
+        for row, key in enumerate(table["pixels_sha256"]):  # dicts of floats take far more memory
             facts = self._facts(key)
-            rows.append(np.fromiter(facts["measures"].values(), dtype=np.float64))
+            values[row] = list(facts["measures"].values())
             notes.append(facts["note"])
-        names = list(facts["measures"])
-        measures = pd.DataFrame(np.stack(rows), columns=names, index=table.index)
+        measures = pd.DataFrame(values, columns=names, index=table.index)
         return pd.concat([table, measures, pd.Series(notes, table.index, name="note")], axis=1)
 
     def _facts(self, key: str) -> dict[str, Any]:
