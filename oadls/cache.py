@@ -15,9 +15,9 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lmdb
 import numpy as np
@@ -32,6 +32,7 @@ CHECKSUM = 8  # bytes
 DTYPES = {"BOOL": "?", "U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MAP_SIZE = 1 << 40  # address space, not disk: the file grows with its content
 Arrays = Mapping[str, np.ndarray]
+T = TypeVar("T")
 
 # LMDB forbids to open one environment twice in a process, and to carry it over a fork
 _environments: dict[tuple[int, Path], lmdb.Environment] = {}
@@ -78,11 +79,11 @@ class Cache:
         with self._environment.begin() as transaction:  # what a reader sees, not the last meta page
             return int(transaction.stat()["entries"])
 
-    def missing(self, keys: Iterable[str]) -> list[str]:
-        """The keys that are not there yet, in their order."""
+    def missing(self, items: Iterable[T], *, key: Callable[[T], str] = str) -> list[T]:
+        """The items whose key is not there yet, in their order; by default a key itself."""
         with self._environment.begin() as transaction:
             cursor = transaction.cursor()
-            return [key for key in keys if not cursor.set_key(_key(key))]
+            return [item for item in items if not cursor.set_key(_key(key(item)))]
 
     def write(self, records: Mapping[str, Arrays]) -> None:
         """Publish all records in one transaction: a reader sees all of them or none."""

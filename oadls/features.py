@@ -71,7 +71,7 @@ class FeatureMaps:
 
     def fill(self, cells: Iterable[Cell], *, batch_size: int = 16) -> None:
         """Run the trunk on every view that is not in the cache."""
-        missing = list(dict.fromkeys(cell for cell in cells if _name(cell) not in self._cache))
+        missing = self._cache.missing(dict.fromkeys(cells), key=_name)
         if not missing:
             return
         with trunk_on(self.device, self.backbone) as trunk:

@@ -13,10 +13,10 @@ from oadls.train import train
 CONF = Path(__file__).parent.parent / "conf"
 
 
-def composed(entry: str, *overrides: str) -> DictConfig:
-    """The config of an entry point, as its command line would make it."""
+def composed(entry: str, *overrides: str, hydra: bool = False) -> DictConfig:
+    """The config of an entry point, as its command line would make it; `hydra`: with that node."""
     with initialize_config_dir(str(CONF)):
-        return compose(entry, overrides=list(overrides))
+        return compose(entry, overrides=list(overrides), return_hydra_config=hydra)
 
 
 def train_in(folder: Path, *overrides: str, resume: bool = False) -> Path:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -97,9 +96,7 @@ def test_steps_are_built_as_plain_partials() -> None:
     "file", sorted((CONF / "sweep").glob("*.yaml")), ids=lambda file: file.stem
 )
 def test_every_sweep_searches_settings_that_are_there(file: Path) -> None:
-    overrides = ["+experiment=all_idb2", f"+sweep={file.stem}"]
-    with initialize_config_dir(str(CONF)):
-        config = compose("train", overrides=overrides, return_hydra_config=True)
+    config = composed("train", "+experiment=all_idb2", f"+sweep={file.stem}", hydra=True)
     assert not config.test
     assert "grouped_holdout" in config.split._target_  # one test part, that no trial sees
     for setting in config.hydra.sweeper.params:

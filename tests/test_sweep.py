@@ -93,12 +93,15 @@ def start(*overrides: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def sweep(*overrides: str) -> str:
-    """Run to the end, which must be a success; what was printed."""
-    process = start(*overrides)
+def end(process: subprocess.Popen, *, status: int = 0) -> str:
+    """Wait for the end, which must have this exit status; what was printed."""
     printed = process.communicate(timeout=120)[0]
-    assert process.returncode == 0, printed
+    assert process.returncode == status, printed
     return printed
+
+
+def sweep(*overrides: str, status: int = 0) -> str:
+    return end(start(*overrides), status=status)
 
 
 def trials(*states: TrialState) -> list:
@@ -138,9 +141,7 @@ def test_a_trial_that_raises_or_returns_nan_loses_itself_only(app):
 
 
 def test_a_sweep_of_lost_trials_says_so(app):
-    process = start("broken=0", "hydra.sweeper.n_trials=1")
-    printed = process.communicate(timeout=120)[0]
-    assert process.returncode == 1
+    printed = sweep("broken=0", "hydra.sweeper.n_trials=1", status=1)
     assert "all 1 trials of parabola are lost" in printed
 
 
@@ -163,8 +164,7 @@ def test_two_sweeps_share_a_study_to_one_total(database):
     optuna.create_study(study_name="parabola", storage=storage, direction="maximize")
     processes = [start("seconds=0.3", "hydra.sweeper.n_trials=9") for _ in range(2)]
     for process in processes:
-        printed = process.communicate(timeout=120)[0]
-        assert process.returncode == 0, printed
+        end(process)
     assert len(trials(TrialState.COMPLETE)) == 9
     assert len(set(started())) == len(started()) == 9
 
@@ -188,7 +188,4 @@ def test_two_aims_end_in_a_front(app):
 
 
 def test_a_parameter_that_is_set_is_not_searched(app):
-    process = start("x=0.5")
-    printed = process.communicate(timeout=120)[0]
-    assert process.returncode == 1
-    assert "no parameter is searched" in printed
+    assert "no parameter is searched" in sweep("x=0.5", status=1)

@@ -173,7 +173,7 @@ def test_fine_tuning_is_the_same_path(tmp_path: Path) -> None:
     assert json.loads((folder / "metrics.json").read_text())["test"]["cells"] > 0
 
 
-def test_without_its_test_part_a_run_leaves_validation_alone(tmp_path: Path) -> None:
+def test_a_run_with_test_false_predicts_no_test_cell(tmp_path: Path) -> None:
     folder = run(tmp_path, "test=false")
     sides = pd.read_csv(folder / "folds" / "fold_0-predictions.csv")["side"]
     assert set(sides) == {"train", "val"}

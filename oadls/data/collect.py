@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def inspect_all(paths: list[str]) -> tuple[pd.DataFrame, dict[str, str]]:
     keys = [_state(path) for path in paths]
     run_blocks(
         functools.partial(_inspect, cache=cache),
-        [each for each in zip(paths, keys, strict=True) if each[1] not in cache],
+        cache.missing(zip(paths, keys, strict=True), key=itemgetter(1)),
         title="Reading images",
         size=256,
     )
