@@ -68,7 +68,7 @@ def check_sides(experiment: Experiment, pairs: pd.DataFrame) -> Outcome:
     config, table = experiment.config, experiment.table
     if table["label"].isna().all():
         return Outcome(not_done=["two sides: no cell has a label, so there is no split"])
-    return two_sides(table, build(config.split)(table, seed=config.seed), pairs)
+    return two_sides(table, build(config.split)(table, seed=config.split_seed), pairs)
 
 
 def check_models(experiment: Experiment) -> list[Outcome]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binomtest, norm, rankdata
 
 from oadls.metrics import SCORES
@@ -71,6 +72,28 @@ def compare_paired(
         "mcnemar": mcnemar(first.argmax(axis=1) == labels, second.argmax(axis=1) == labels),
         "delong": delong(labels == 1, first[:, 1], second[:, 1]) if len(classes) == 2 else None,
     }
+
+
+def stack(
+    pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]], *, classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Two models' predictions.csv over several seeds, each cell once a seed, for compare_paired.
+
+    A patient is drawn with the cells of all its seeds. Raises ValueError when a pair differs in
+    its cells.
+    returns labels (N,), probabilities of the first and of the second (N, K), groups (N,)
+    """
+    codes = {name: k for k, name in enumerate(classes)}
+    columns = [f"prob_{name}" for name in classes]
+    parts = []
+    for pair in pairs:
+        first, second = (each.sort_values("path", ignore_index=True) for each in pair)
+        if not first["path"].equals(second["path"]):
+            raise ValueError("comparison: two runs tested other cells")
+        labels, groups = first["label"].map(codes).to_numpy(), first["group"].to_numpy()
+        parts.append((labels, first[columns].to_numpy(), second[columns].to_numpy(), groups))
+    labels, one, other, groups = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return labels, one, other, groups
 
 
 def mixed_scores(

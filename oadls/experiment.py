@@ -22,7 +22,7 @@ from oadls.pipeline import PreparedCells
 from oadls.schema import check_config, check_step
 
 # a checkpoint carries its config: it must not be able to name any other code
-TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*")
+TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*", "optuna.pruners.*")
 
 
 def build(config: DictConfig, **more: Any) -> Any:
@@ -84,11 +84,16 @@ class Experiment:
         return self.table["label"].map(codes).fillna(-1).to_numpy(dtype=np.int64)
 
     def splits(self) -> list[Split]:
-        """The folds; UserError when a group stands on two sides."""
-        splits = build(self.config.split)(self.table, seed=self.config.seed)
+        """The folds, or the one that `fold` names; UserError when a group stands on two sides."""
+        splits = build(self.config.split)(self.table, seed=self.config.split_seed)
         for split in splits:
             check_split(self.table, split)
-        return splits
+        wanted, folds = self.config.get("fold"), {split.fold for split in splits}
+        if wanted is None:
+            return splits
+        if wanted not in folds:
+            raise UserError(f"fold: the split has folds {sorted(folds)}, not {wanted}")
+        return [split for split in splits if split.fold == wanted]
 
     def sides(self, split: Split) -> np.ndarray:
         """(N,) str, the side of each row."""

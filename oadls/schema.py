@@ -52,6 +52,8 @@ class Settings(BaseModel):
     seed: NonNegativeInt
     data: DataSettings
     training: TrainingSettings | None = None
+    split_seed: NonNegativeInt = 0
+    fold: NonNegativeInt | None = None
     test: bool = True
     floors: bool = False
     report: bool = True

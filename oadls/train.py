@@ -1,6 +1,7 @@
 """python -m oadls.train +experiment=NAME: cells -> prepare -> fit -> test -> outputs/NAME/RUN."""
 
 import shutil
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -9,15 +10,20 @@ from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
 from oadls.run import Run
-from oadls.training import fit_all, open_run
+from oadls.training import fit_all, open_run, run_folder
 
 
 def train(cfg: DictConfig) -> float:
+    """Train into a folder of outputs (see train_in)."""
+    return train_in(run_folder(cfg), cfg)
+
+
+def train_in(folder: Path, cfg: DictConfig) -> float:
     """Train every network of an experiment and write its scores, unless test=false.
 
     returns the mean validation fitness of the networks, by which a sweep ranks
     """
-    folder = open_run(cfg)
+    open_run(folder, cfg)
     experiment = Experiment.open(cfg)
     splits = experiment.splits()
     fits = fit_all(experiment, splits, folder)

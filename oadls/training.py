@@ -31,14 +31,15 @@ SIDES = ("train", "val", "test")
 log = logging.getLogger(__name__)
 
 
-def open_run(cfg: Any) -> Path:
-    """The run's folder with its composed config; a resumed run must have the same config."""
-    started_by_hydra = HydraConfig.initialized()
-    folder = Path(
-        HydraConfig.get().runtime.output_dir
-        if started_by_hydra
-        else run_dir(cfg.name, cfg.ckpt_path)
-    )
+def run_folder(cfg: Any) -> Path:
+    """Where the run goes that a command line asks for."""
+    if HydraConfig.initialized():
+        return Path(HydraConfig.get().runtime.output_dir)
+    return Path(run_dir(cfg.name, cfg.ckpt_path))
+
+
+def open_run(folder: Path, cfg: Any) -> None:
+    """Make the run's folder with its composed config; a resumed run must have the same config."""
     file = folder / "config.yaml"
     if cfg.ckpt_path and not file.is_file():
         raise UserError(f"ckpt_path: no run to resume at {folder} (it has no config.yaml)")
@@ -55,25 +56,36 @@ def open_run(cfg: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "checkpoints").mkdir(exist_ok=True)
     OmegaConf.save(OmegaConf.create(wanted), file)
-    return folder
 
 
 def fit_all(experiment: Experiment, splits: list[Split], folder: Path) -> list[Fit]:
     """A network for every split in turn; one that is finished already is read back."""
     quiet()
+    judge = None
+    if experiment.config.get("pruner"):
+        from oadls.sweep.trial import judge_of  # heavy, and only a sweep's trials have one
+
+        judge = judge_of(experiment.config)
     fits = []
     for number, split in enumerate(splits):
         done = read_fit(folder, split.name)
         if done is None:
             log.info("network %d of %d: %s", number + 1, len(splits), split.name)
-            done = fit(experiment, split, folder)
+            done = fit(experiment, split, folder, [judge] if judge else [])
             write_fit(folder, done)
         fits.append(done)
+        if judge and judge.hopeless:
+            break
     return fits
 
 
-def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
-    """Fit on the training side, choose the checkpoint on the validation side, predict all sides."""
+def fit(
+    experiment: Experiment, split: Split, folder: Path, callbacks: Sequence[Callback] = ()
+) -> Fit:
+    """Fit on the training side, choose the checkpoint on validation, predict every cell.
+
+    Where the test part is to be left alone (test=false), only validation is predicted.
+    """
     cfg = experiment.config
     if "val" not in set(split.side):
         raise UserError(
@@ -82,7 +94,10 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
     network = experiment.network(seed=cfg.seed + split.repeat)
     if cfg.training.compile:
         network.head.compile()
-    data = experiment.data(experiment.sides(split), network.backbone)
+    sides = experiment.sides(split)
+    if not cfg.test:
+        sides[sides == "test"] = ""
+    data = experiment.data(sides, network.backbone)
     card = {
         "config": plain(cfg),
         "classes": experiment.classes,
@@ -101,6 +116,7 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
             history,
             EarlyStopping("val/fitness", mode="max", patience=cfg.training.patience),
             keep,
+            *callbacks,
         ],
         default_root_dir=folder,
         num_sanity_val_steps=0,
@@ -113,8 +129,8 @@ def fit(experiment: Experiment, split: Split, folder: Path) -> Fit:
         last = folder / "checkpoints" / f"{split.name}-last.ckpt"
         trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         epochs = history.table()  # predicting restores the history of the best epoch
-        sides = SIDES if cfg.test else SIDES[:2]
-        predictions = predict_sides(trainer, model, data, keep.best_model_path, sides)
+        wanted = SIDES if cfg.test else ("val",)
+        predictions = predict_sides(trainer, model, data, keep.best_model_path, wanted)
         failed = 0
     finally:
         if isinstance(logger, WandbLogger):

@@ -3,12 +3,10 @@
 import shutil
 from pathlib import Path
 
-import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, open_dict
 
-from oadls import training
-from oadls.train import train
+from oadls import train
 
 CONF = Path(__file__).parent.parent / "conf"
 
@@ -24,9 +22,7 @@ def train_in(folder: Path, *overrides: str, resume: bool = False) -> Path:
     cfg = composed("train", *overrides)
     with open_dict(cfg):
         cfg.ckpt_path = str(folder) if resume else None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "run_dir", lambda name, ckpt_path: str(folder))
-        train(cfg)
+    train.train_in(folder, cfg)
     return folder
 
 

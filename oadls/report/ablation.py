@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from oadls.comparison import compare_paired
+from oadls.comparison import compare_paired, stack
 from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
 
@@ -79,11 +79,8 @@ def ablation_table(runs: Runs) -> pd.DataFrame:
             continue
         whole, members = [whole_seeds[s] for s in both], [seeds[s] for s in both]
         classes = whole[0][0]["classes"]
-        pairs = [_align(a, b, classes) for (_, a), (_, b) in zip(whole, members, strict=True)]
-        # the seeds stacked: a patient is drawn with the cells of all its seeds
-        labels, first, second, groups = (
-            np.concatenate(column) for column in zip(*pairs, strict=True)
-        )
+        pairs = [(a, b) for (_, a), (_, b) in zip(whole, members, strict=True)]
+        labels, first, second, groups = stack(pairs, classes=classes)
         found = compare_paired(labels, first, second, groups, classes=classes)
         row: dict[str, object] = {"cells": cells, "stage": STAGES[without], "seeds": len(members)}
         for score in SCORES:
@@ -99,19 +96,6 @@ def ablation_table(runs: Runs) -> pd.DataFrame:
         return pd.DataFrame()
     place = [(str(row["cells"]), list(STAGES.values()).index(str(row["stage"]))) for row in rows]
     return pd.DataFrame([rows[i] for i in np.lexsort(list(zip(*place, strict=True))[::-1])])
-
-
-def _align(
-    first: pd.DataFrame, second: pd.DataFrame, classes: list[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, both models' probabilities and groups of the cells, in the order of their paths."""
-    first, second = (each.sort_values("path", ignore_index=True) for each in (first, second))
-    if not first["path"].equals(second["path"]):
-        raise ValueError("ablation: two runs tested other cells")
-    codes = {name: k for k, name in enumerate(classes)}
-    columns = [f"prob_{name}" for name in classes]
-    labels = first["label"].map(codes).to_numpy()
-    return labels, first[columns].to_numpy(), second[columns].to_numpy(), first["group"].to_numpy()
 
 
 def plot_ablation(table: pd.DataFrame) -> Figure:

@@ -24,6 +24,7 @@ from oadls.errors import UserError
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without a sign after which a trial was killed
 ERROR = "error"  # user attribute: why a trial is lost
+PRUNED = "pruned"  # user attribute: after how many epochs a trial was found hopeless
 Space = dict[str, BaseDistribution]
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,6 @@ class Trials:
     storage : SQLAlchemy URL; SQLite on one machine, a server for many
     sampler : of Optuna; a partial is the grid, which takes the space
     total : trials that the study has in the end, lost ones included
-    folder : of the sweep
     """
 
     def __init__(
@@ -57,15 +57,14 @@ class Trials:
         directions: Sequence[str],
         space: Space,
         total: int,
-        folder: str,
     ) -> None:
-        self.space, self.total, self.folder = space, total, Path(folder)
+        self.space, self.total = space, total
         if isinstance(sampler, partial):
             choices = {name: _choices(name, each) for name, each in space.items()}
             sampler = sampler(choices)
             self.total = min(total, math.prod(len(each) for each in choices.values()))
-        self.folder.mkdir(parents=True, exist_ok=True)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")  # ours: alive()
         self.storage = RDBStorage(
             storage,
             heartbeat_interval=HEARTBEAT,
@@ -131,10 +130,13 @@ class Trials:
             trial.set_user_attr(ERROR, reason[:500])
             self.study.tell(trial, state=TrialState.FAIL)
         else:
+            if PRUNED in self.storage.get_trial_user_attrs(trial._trial_id):
+                self.study.tell(trial, state=TrialState.PRUNED)
+                return
             with self._grid_may_stop():
                 self.study.tell(trial, values)
 
-    def write_best(self) -> None:
+    def write_best(self, folder: Path) -> None:
         """optimization_results.yaml: the best trial, or the Pareto front."""
         if not self._has(TrialState.COMPLETE):
             raise UserError(f"sweep: all {self.total} trials of {self.study.study_name} are lost")
@@ -146,7 +148,7 @@ class Trials:
             best = self.study.best_trial
             found |= {"best_params": best.params, "best_value": best.value}
             log.info("best is trial %d, %.4f: %s", best.number, best.value, best.params)
-        OmegaConf.save(OmegaConf.create(found), self.folder / "optimization_results.yaml")
+        OmegaConf.save(OmegaConf.create(found), folder / "optimization_results.yaml")
 
     @contextmanager
     def _grid_may_stop(self) -> Iterator[None]:

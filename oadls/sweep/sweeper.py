@@ -3,6 +3,7 @@
 Hydra loads this module whenever a command starts, and Optuna is heavy: only a sweep imports it.
 """
 
+from pathlib import Path
 from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
@@ -13,25 +14,42 @@ class TotalSweeper(OptunaSweeper):
 
     A sweep that is started again goes on where it was, and several may work on one study at once.
     A trial that raises or returns NaN is lost, and no other with it; one whose process was killed
-    is run again. Each job gets `trial=NUMBER` beside its parameters. The settings are those of
-    Hydra's sweeper, but for max_failure_rate, which is not used.
+    is run again. Each job gets `trial=NUMBER` beside its parameters. With `outer_folds` each of
+    these folds has a study of its own (nested cross-validation), whose jobs get `fold=NUMBER`. The
+    settings are those of Hydra's sweeper, but for max_failure_rate, which is not used.
     """
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run trials until the study has n_trials."""
-        from oadls.sweep import study
+        """Run trials until every study has n_trials."""
+        from oadls.sweep.folder import write_sweep
+
+        config: Any = self.sweeper.config
+        write_sweep(config, sorted(self._space(arguments)[0]))
+        for fold in config.get("outer_folds") or [None]:
+            self._sweep_fold(arguments, fold)
+
+    def _space(self, arguments: list[str]) -> Any:
+        from oadls.sweep.study import search_space
+
+        return search_space(self.sweeper.params or {}, arguments)
+
+    def _sweep_fold(self, arguments: list[str], fold: int | None) -> None:
+        from oadls.sweep.folder import fold_folder, study_name
+        from oadls.sweep.sampler import numbered
+        from oadls.sweep.study import Trials
 
         hydra: Any = self.sweeper
-        space, fixed, others = study.search_space(hydra.params or {}, arguments)
-        trials = study.Trials(
-            name=hydra.study_name,
+        space, fixed, others = self._space(arguments)
+        trials = Trials(
+            name=study_name(hydra.study_name, fold),
             storage=hydra.storage,
-            sampler=hydra.sampler,
+            sampler=numbered(hydra.config.hydra.sweeper.sampler) or hydra.sampler,
             directions=hydra._get_directions(),
             space=space,
             total=hydra.n_trials,
-            folder=hydra.config.hydra.sweep.dir,
         )
+        if fold is not None:
+            fixed |= {"fold": fold}
         while asked := trials.ask(hydra.n_jobs):
             jobs = [
                 [f"trial={trial.number}"]
@@ -43,4 +61,4 @@ class TotalSweeper(OptunaSweeper):
                 results = hydra.launcher.launch(jobs, initial_job_idx=asked[0].number)
             for trial, result in zip(asked, results, strict=True):
                 trials.tell(trial, result)
-        trials.write_best()
+        trials.write_best(fold_folder(Path(hydra.config.hydra.sweep.dir), fold))

@@ -1,0 +1,144 @@
+"""The best trial and the defaults, trained anew over seeds and tested once on the same cells."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from oadls.comparison import compare_paired, stack
+from oadls.metrics import scores
+from oadls.statistics import group_intervals
+from oadls.sweep.folder import Sweep
+from oadls.train import train_in
+
+TESTED = "tested"  # folder of the runs below
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of one choice of hyper-parameters: for each seed those of all outer folds.
+
+    runs : folders, [seed][outer fold]
+    """
+
+    runs: list[list[Path]]
+
+    @cached_property
+    def metrics(self) -> list[list[dict[str, Any]]]:
+        """metrics.json of each run."""
+        return [[json.loads((run / "metrics.json").read_text()) for run in of] for of in self.runs]
+
+    @cached_property
+    def predictions(self) -> list[pd.DataFrame]:
+        """predictions.csv of each seed, the outer folds one after another."""
+        return [pd.concat([_read_predictions(run) for run in of]) for of in self.runs]
+
+    @property
+    def classes(self) -> list[str]:
+        """In the order of the probabilities."""
+        return self.metrics[0][0]["classes"]
+
+    @property
+    def validation(self) -> list[float]:
+        """Macro precision on validation of each seed, the mean over the outer folds."""
+        return [float(np.mean([m["val"]["precision"] for m in of])) for of in self.metrics]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What a search was worth on cells that it had not seen.
+
+    unit : what an interval resamples
+    """
+
+    tuned: Arm
+    defaults: Arm
+
+    @property
+    def unit(self) -> str:
+        """What the intervals resample."""
+        return self.tuned.metrics[0][0]["test"]["uncertainty"]["unit"]
+
+    @cached_property
+    def stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Labels, tuned and default probabilities, groups: each cell once a seed."""
+        pairs = list(zip(self.tuned.predictions, self.defaults.predictions, strict=True))
+        return stack(pairs, classes=self.tuned.classes)
+
+    @cached_property
+    def difference(self) -> dict[str, Any]:
+        """Tuned less defaults (see `compare_paired`)."""
+        return compare_paired(*self.stacked, classes=self.tuned.classes)
+
+    def test(self, *, tuned: bool) -> dict[str, Any]:
+        """Scores of all seeds' predictions together, with intervals over patients."""
+        labels, first, second, groups = self.stacked
+        probabilities, classes = first if tuned else second, self.tuned.classes
+        found = scores(labels, probabilities, classes=classes)
+        found["intervals"] = group_intervals(labels, probabilities, groups, classes=classes)[
+            "intervals"
+        ]
+        return found
+
+
+def confirm(sweep: Sweep, *, seeds: int) -> Confirmation:
+    """Train what is missing of best trial and defaults over the seeds, and read all of it."""
+    tuned: list[list[Path]] = [[] for _ in range(seeds)]
+    default: list[list[Path]] = [[] for _ in range(seeds)]
+    for search in sweep.searches:
+        chosen = f"trial-{search.best.number}"
+        for seed in range(seeds):
+            for arm, name, config in (
+                (default, "defaults", sweep.defaults),
+                (tuned, chosen, search.config_of(search.best)),
+            ):
+                run = search.folder / TESTED / name / f"seed_{seed}"
+                _train(_for_test(config, seed=seed, fold=search.fold), run)
+                arm[seed].append(run)
+    return Confirmation(Arm(tuned), Arm(default))
+
+
+def _for_test(config: DictConfig, *, seed: int, fold: int | None) -> DictConfig:
+    """The settings of a trial, to be trained to the end with another seed and tested."""
+    changed = {
+        "seed": config.seed + seed,
+        "split_seed": config.split_seed,  # the cells stay on their sides
+        "fold": fold,
+        "test": True,
+        "floors": True,
+        "trial": 0,
+        "pruner": None,
+        "logger": {
+            "_target_": "pytorch_lightning.loggers.CSVLogger",
+            "_partial_": True,
+            "name": "logs",
+        },
+    }
+    return DictConfig(OmegaConf.merge(config, changed))
+
+
+def _train(config: DictConfig, folder: Path) -> None:
+    if (folder / "metrics.json").is_file():
+        return
+    log.info("training %s", folder)
+    train_in(folder, config)
+
+
+def _read_predictions(run: Path) -> pd.DataFrame:
+    return pd.read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
+
+
+def touched(sweep: Sweep) -> Sequence[str]:
+    """The trials whose networks have been tested so far: each look at the test part costs."""
+    found = {
+        run.name for search in sweep.searches for run in (search.folder / TESTED).glob("trial-*")
+    }
+    return sorted(found)
