@@ -13,15 +13,16 @@ from oadls.run import Run
 from oadls.training import fit_all, open_run, run_folder
 
 
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig) -> float | list[float]:
     """Train into a folder of outputs (see train_in)."""
     return train_in(run_folder(cfg), cfg)
 
 
-def train_in(folder: Path, cfg: DictConfig) -> float:
+def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     """Train every network of an experiment and write its scores, unless test=false.
 
-    returns the mean validation fitness of the networks, by which a sweep ranks
+    returns the mean best validation fitness of the networks, by which a sweep ranks; with `aims`,
+        all of these
     """
     open_run(folder, cfg)
     experiment = Experiment.open(cfg)
@@ -32,12 +33,16 @@ def train_in(folder: Path, cfg: DictConfig) -> float:
         report_run(run, page=cfg.report)
     else:
         shutil.rmtree(folder / "checkpoints")  # a trial leaves its score: its networks are large
+    if cfg.get("aims"):
+        from oadls.sweep.aims import aims_of
+
+        return aims_of(cfg.aims, experiment, fits)
     return sum(fit.fitness for fit in fits) / len(fits)
 
 
 @hydra.main(config_path="../conf", config_name="train")
 @tell_user
-def main(cfg: DictConfig) -> float:
+def main(cfg: DictConfig) -> float | list[float]:
     return train(cfg)
 
 

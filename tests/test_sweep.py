@@ -42,6 +42,7 @@ defaults:
   - override hydra/sweeper: optuna
   - override hydra/sweeper/sampler: tpe
 trial: 0
+fold: null
 x: 0.0
 seconds: 0.0
 broken: -1
@@ -159,7 +160,7 @@ def test_a_killed_sweep_goes_on_and_runs_the_killed_trial_again(database):
     assert killed.params in [trial.params for trial in done]
 
 
-def test_two_sweeps_share_a_study_to_one_total(database):
+def test_two_sweeps_share_a_study_to_one_total_and_try_different_things(database):
     storage = os.environ["STORAGE"]
     optuna.create_study(study_name="parabola", storage=storage, direction="maximize")
     processes = [start("seconds=0.3", "hydra.sweeper.n_trials=9") for _ in range(2)]
@@ -167,6 +168,26 @@ def test_two_sweeps_share_a_study_to_one_total(database):
         end(process)
     assert len(trials(TrialState.COMPLETE)) == 9
     assert len(set(started())) == len(started()) == 9
+    assert len({trial.params["x"] for trial in trials()}) == 9
+
+
+def test_a_search_in_two_parts_tries_what_one_in_one_part_tries(app):
+    sweep("hydra.sweeper.n_trials=4")
+    sweep("hydra.sweeper.n_trials=12")  # TPE begins to choose at ten
+    parts = [trial.params for trial in trials()]
+    optuna.delete_study(study_name="parabola", storage=os.environ["STORAGE"])
+    sweep("hydra.sweeper.n_trials=12")
+    assert [trial.params for trial in trials()] == parts
+
+
+def test_outer_folds_have_studies_of_their_own(app):
+    sweep("+outer_folds=[0,2]", "hydra.sweep.subdir=fold_${fold}/trial-${trial}")
+    for fold in (0, 2):
+        study = optuna.load_study(study_name=f"parabola-fold_{fold}", storage=os.environ["STORAGE"])
+        assert len(study.trials) == 6
+        folder = app / "sweep" / f"fold_{fold}"
+        assert yaml.safe_load((folder / "optimization_results.yaml").read_text())["best_params"]
+        assert len(list(folder.glob("trial-*"))) == 6
 
 
 def test_a_grid_tries_every_choice_once(app):

@@ -174,7 +174,7 @@ def write_search(page: Page, sweep: Sweep, search: Search) -> None:
         pd.DataFrame(
             {
                 "setting": short(name),
-                "default": str(sweep.default_value(name)),
+                "default": _shown(sweep.default_value(name)),
                 "chosen": _shown(search.best.params[name]),
                 "importance": importances.get(name, np.nan),
             }
@@ -195,8 +195,15 @@ def write_search(page: Page, sweep: Sweep, search: Search) -> None:
         "A line a trial, darker the better; the winner in colour.",
         wide=True,
     )
-    best_first = trials.sort_values("fitness", ascending=False, kind="stable")
-    page.table(f"trials{tail}", best_first, "The best trials; tables/ has all.", digits=4, most=10)
+    page.save_table(f"trials{tail}", trials)
+    page.show_table(best_trials(trials, searched), "The best trials; tables/ has all.", digits=4)
+
+
+def best_trials(trials: pd.DataFrame, searched: Sequence[str], *, most: int = 10) -> pd.DataFrame:
+    """The first rows of a ranking, as a reader wants them."""
+    rows = trials.sort_values("fitness", ascending=False, kind="stable").head(most)
+    settings = {short(name): rows[name].map(_shown) for name in searched}
+    return rows.drop(columns=list(searched)).assign(seconds=rows["seconds"].round(), **settings)
 
 
 def trial_table(trials: Sequence[FrozenTrial], searched: Sequence[str]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ LOG = 50  # largest over smallest value from which a setting has a logarithmic a
 
 def plot_search(trials: pd.DataFrame) -> Figure:
     """Best validation precision of each trial, and the best so far."""
-    figure, axis = panel((5.2, 2.8))
+    figure, axis = panel((4.2, 2.8))
     done = trials[trials["state"] == "complete"]
     pruned = trials[trials["state"] == "pruned"]
     axis.plot(pruned["trial"], pruned["fitness"], "x", color="0.6", ms=4, label="ended early")
@@ -67,7 +67,9 @@ def plot_parallel(trials: pd.DataFrame, searched: Sequence[str]) -> Figure:
     with plt.rc_context({**STYLE, "axes.grid": False}):
         figure, axis = plt.subplots(figsize=(7.2, 3.0))
     names = [*searched, "fitness"]
-    heights = np.stack([_unit(*positions(trials[name])) for name in names], axis=1)  # (T, P)
+    places = {name: positions(trials[name]) for name in searched}
+    places["fitness"] = (trials["fitness"].to_numpy(), [])
+    heights = np.stack([_unit(*places[name]) for name in names], axis=1)  # (T, P)
     order = trials["fitness"].rank(pct=True).to_numpy()
     for row in np.argsort(order):
         shade = str(round(0.92 - 0.72 * order[row] ** 3, 3))
@@ -76,8 +78,8 @@ def plot_parallel(trials: pd.DataFrame, searched: Sequence[str]) -> Figure:
     axis.plot(heights[best], color=TOP, lw=2)
     for k, name in enumerate(names):
         axis.axvline(k, color="0.3", lw=0.8)
-        values, (_, ticks) = trials[name], positions(trials[name])
-        ends = ticks or [_text(values.min()), _text(values.max())]
+        values, ends = trials[name], places[name][1]
+        ends = ends or [_text(values.min()), _text(values.max())]
         for height, text in zip(np.linspace(0, 1, len(ends)), ends, strict=True):
             axis.annotate(
                 text, (k, height), (3, 0), textcoords="offset points", fontsize=7, va="center"

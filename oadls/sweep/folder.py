@@ -43,7 +43,7 @@ def fold_folder(folder: Path, fold: int | None) -> Path:
 def write_sweep(config: DictConfig, searched: list[str]) -> None:
     """sweep.yaml, from what Hydra composed for the sweep."""
     hydra = config.hydra
-    settings = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    settings = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     found = {
         "study": hydra.sweeper.study_name,
         "storage": hydra.sweeper.storage,
@@ -130,7 +130,9 @@ class Sweep:
 
     def default_value(self, name: str) -> Any:
         """What a searched setting is without the search."""
-        return OmegaConf.select(self.defaults, name) or self.facts.choices.get(name)
+        if name in self.facts.choices:
+            return self.facts.choices[name]
+        return OmegaConf.select(self.defaults, name)
 
 
 def write_experiment(sweep: Sweep, search: Search) -> Path:
