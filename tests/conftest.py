@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.parabola import write_app
+
 torch.set_num_threads(1)  # small tensors: threads cost more than they bring
 
 
@@ -43,3 +45,12 @@ def real_smears(data_dir: Path):
         return files
 
     return of
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a program to sweep and a database in it."""
+    monkeypatch.setenv("STORAGE", "sqlite:///study.db")
+    write_app(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

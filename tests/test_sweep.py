@@ -3,8 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,69 +12,13 @@ import yaml
 from optuna.trial import TrialState
 
 from tests.databases import postgresql
-
-APP = '''
-import time
-import hydra
-import oadls.sweep.study as study
-
-study.HEARTBEAT, study.GRACE = 1, 3
-
-@hydra.main(config_path="conf", config_name="config")
-def main(cfg):
-    """The top of a parabola."""
-    with open("started", "a") as file:
-        file.write(f"{cfg.trial}\\n")
-    if cfg.trial == cfg.broken:
-        raise ValueError("a broken trial")
-    if cfg.trial == cfg.nan:
-        return float("nan")
-    time.sleep(cfg.seconds)
-    value = -((cfg.x - 0.3) ** 2)
-    return (value, cfg.x) if cfg.two else value
-
-main()
-'''
-CONFIG = """
-defaults:
-  - override hydra/sweeper: optuna
-  - override hydra/sweeper/sampler: tpe
-trial: 0
-fold: null
-x: 0.0
-seconds: 0.0
-broken: -1
-nan: -1
-two: false
-hydra:
-  sweep: {dir: sweep, subdir: "trial-${trial}"}
-  sweeper:
-    _target_: oadls.sweep.sweeper.TotalSweeper
-    study_name: parabola
-    storage: ???
-    direction: maximize
-    n_trials: 6
-    n_jobs: 1
-    sampler: {seed: 0}
-    params: {x: "interval(0.0, 1.0)"}
-"""
+from tests.parabola import end, start, started, sweep, trials
 
 
 @pytest.fixture(scope="module")
 def server():
     with postgresql() as url:
         yield url
-
-
-@pytest.fixture
-def app(tmp_path, monkeypatch):
-    """A program to sweep, in the working folder, with a database in it."""
-    monkeypatch.setenv("STORAGE", "sqlite:///study.db")
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "conf" / "config.yaml").write_text(CONFIG)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -86,32 +28,6 @@ def database(app, request, monkeypatch):
         monkeypatch.setenv("STORAGE", request.getfixturevalue("server"))
         with contextlib.suppress(KeyError):
             optuna.delete_study(study_name="parabola", storage=os.environ["STORAGE"])
-
-
-def start(*overrides: str) -> subprocess.Popen:
-    storage = f"hydra.sweeper.storage={os.environ['STORAGE']}"
-    command = [sys.executable, "app.py", "-m", storage, *overrides]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def end(process: subprocess.Popen, *, status: int = 0) -> str:
-    """Wait for the end, which must have this exit status; what was printed."""
-    printed = process.communicate(timeout=120)[0]
-    assert process.returncode == status, printed
-    return printed
-
-
-def sweep(*overrides: str, status: int = 0) -> str:
-    return end(start(*overrides), status=status)
-
-
-def trials(*states: TrialState) -> list:
-    study = optuna.load_study(study_name="parabola", storage=os.environ["STORAGE"])
-    return study.get_trials(states=states or None)
-
-
-def started() -> list[int]:
-    return [int(line) for line in Path("started").read_text().split()]
 
 
 def test_a_sweep_finds_the_top_and_says_where_it_is(app):
