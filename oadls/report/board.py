@@ -17,6 +17,7 @@ from oadls.report.results import HEADLINE, prediction_table
 from oadls.report.sections.explain import choose, look_at
 from oadls.run import Fit, Run, pool_networks, probabilities_of
 
+CURVES = {"pr": "Precision-recall", "roc": "ROC"}
 TITLES = {"val": "validation", "test": "test"}
 PICTURED = 32  # cells with pictures, of each kind, right and wrong
 FACTS = ["name", "label", "patient", "group", "source", "part", "pixels_sha256"]
@@ -34,7 +35,7 @@ def show_run(board: wandb.Run, run: Run, metrics: dict[str, Any] | None) -> None
     told = predictions(run)
     board.log(
         {
-            "test/predictions": wandb.Table(columns=list(told), data=_rows(told)),
+            "test/predictions": _table(told),
             "test/cells": pictured_cells(run, metrics, told),
             **figures(run.folder if run.experiment.config.report else None),
         }
@@ -64,9 +65,10 @@ def charts(run: Run) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for side, title in TITLES.items():
         cells = pool_networks(run.side(side))
-        labels, probabilities = cells["label"].to_numpy(), probabilities_of(cells)
         if len(cells) == 0:
             continue
+        labels: Any = cells["label"].to_numpy()
+        probabilities: Any = probabilities_of(cells)
         found[f"{side}/confusion_matrix"] = wandb.plot.confusion_matrix(
             y_true=labels.tolist(),
             preds=probabilities.argmax(axis=1).tolist(),
@@ -75,9 +77,9 @@ def charts(run: Run) -> dict[str, Any]:
         )
         if len(np.unique(labels)) < len(run.classes):
             continue  # W&B would take the columns of other classes
-        curves = (labels, probabilities, run.classes)
-        found[f"{side}/pr"] = wandb.plot.pr_curve(*curves, title=f"Precision-recall, {title}")
-        found[f"{side}/roc"] = wandb.plot.roc_curve(*curves, title=f"ROC, {title}")
+        for name, draw in (("pr", wandb.plot.pr_curve), ("roc", wandb.plot.roc_curve)):
+            told = f"{CURVES[name]}, {title}"
+            found[f"{side}/{name}"] = draw(labels, probabilities, run.classes, title=told)
     return found
 
 
@@ -95,16 +97,17 @@ def pictured_cells(run: Run, metrics: dict[str, Any], told: pd.DataFrame) -> wan
     the picture, attention λ.
     """
     evidence = Evidence(run, metrics, {}, None)
-    looks = dict(look_at(evidence, choose(evidence, PICTURED)))
-    shown = told.iloc[list(looks)].copy()
-    shown["picture"] = [_image(look.picture) for look in looks.values()]
-    shown["grad_cam"] = [_image(overlay(look.picture, look.cam)) for look in looks.values()]
-    if all(look.attention is not None for look in looks.values()):
-        shown["attention"] = [
-            _image(overlay(look.picture, look.attention))  # type: ignore[arg-type]
-            for look in looks.values()
-        ]
-    return wandb.Table(columns=list(shown), data=_rows(shown))
+    chosen = choose(evidence, PICTURED)
+    found = dict(look_at(evidence, chosen))  # network by network
+    looks = [found[i] for i in chosen]
+    pictures: dict[str, Any] = {
+        "picture": [_image(look.picture) for look in looks],
+        "grad_cam": [_image(overlay(look.picture, look.cam)) for look in looks],
+    }
+    maps = [(look.picture, look.attention) for look in looks if look.attention is not None]
+    if maps:
+        pictures["attention"] = [_image(overlay(*each)) for each in maps]
+    return _table(told.iloc[chosen].assign(**pictures))
 
 
 def figures(folder: Path | None) -> dict[str, wandb.Image]:
@@ -171,7 +174,8 @@ def _image(picture: np.ndarray) -> wandb.Image:
     return wandb.Image(picture, file_type="jpg")
 
 
-def _rows(table: pd.DataFrame) -> list[list[Any]]:
+def _table(table: pd.DataFrame) -> wandb.Table:
     """Plain values, None where there is none."""
-    plain = table.astype(object)
-    return plain.where(table.notna(), None).to_numpy().tolist()
+    columns: Any = table.columns.tolist()
+    rows: Any = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+    return wandb.Table(columns=columns, data=rows)
