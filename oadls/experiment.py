@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from oadls.data.collect import collect
 from oadls.data.dataset import CellData, CellDataset
 from oadls.data.split import Split, check_split
-from oadls.data.table import Cells
+from oadls.data.table import Cells, data_fingerprint
 from oadls.errors import UserError
 from oadls.features import FeatureMaps, Views
 from oadls.model.backbone import Backbone
@@ -66,6 +66,11 @@ class Experiment:
     def table(self) -> pd.DataFrame:
         """One row an image: path, label, patient, group, measurements, ..."""
         return self.cells.table
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Which cells these are (see `data_fingerprint`)."""
+        return data_fingerprint(self.table)
 
     @cached_property
     def classes(self) -> list[str]:
@@ -157,5 +162,5 @@ class Experiment:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """A config as plain values, for checkpoints."""
+    """A config as plain values, for checkpoints and loggers."""
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]

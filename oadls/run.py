@@ -64,6 +64,11 @@ class Run:
         name = self.experiment.config.data.positive
         return self.classes.index(name) if name in self.classes else None
 
+    @property
+    def fitness(self) -> float:
+        """Mean of the best validation fitness of each network, by which a sweep ranks."""
+        return sum(fit.fitness for fit in self.fits) / len(self.fits)
+
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """What every network says of its cells: network, fold, repeat, row, side, label, ..."""

@@ -10,6 +10,7 @@ from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
 from oadls.run import Run
+from oadls.tracking import tracked
 from oadls.training import fit_all, open_run, run_folder
 
 
@@ -25,19 +26,25 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
         all of these
     """
     open_run(folder, cfg)
-    experiment = Experiment.open(cfg)
-    splits = experiment.splits()
-    fits = fit_all(experiment, splits, folder)
-    if cfg.test:
+    with tracked(cfg, folder) as board:
+        experiment = Experiment.open(cfg)
+        splits = experiment.splits()
+        if board is not None:
+            board.config["data_fingerprint"] = experiment.fingerprint
+        fits = fit_all(experiment, splits, folder, board)
         run = Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image)
-        report_run(run, page=cfg.report)
-    else:
+        metrics = report_run(run, page=cfg.report) if cfg.test else None
+        if board is not None:
+            from oadls.report.board import show_run  # heavy, as the figures that it draws on
+
+            show_run(board, run, metrics)
+    if not cfg.test:
         shutil.rmtree(folder / "checkpoints")  # a trial leaves its score: its networks are large
     if cfg.get("aims"):
         from oadls.sweep.aims import aims_of
 
-        return aims_of(cfg.aims, experiment, fits)
-    return sum(fit.fitness for fit in fits) / len(fits)
+        return aims_of(cfg.aims, run)
+    return run.fitness
 
 
 @hydra.main(config_path="../conf", config_name="train")

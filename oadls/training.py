@@ -3,9 +3,8 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from oadls.data.dataset import CellData
@@ -24,6 +23,10 @@ from oadls.model.classifier import Classifier, pool_views
 from oadls.model.network import Network
 from oadls.run import Fit, read_fit, write_fit
 from oadls.settings import run_dir
+from oadls.tracking import make_logger
+
+if TYPE_CHECKING:
+    import wandb
 
 # settings that may change on resuming
 RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
@@ -58,8 +61,13 @@ def open_run(folder: Path, cfg: Any) -> None:
     OmegaConf.save(OmegaConf.create(wanted), file)
 
 
-def fit_all(experiment: Experiment, splits: list[Split], folder: Path) -> list[Fit]:
-    """A network for every split in turn; one that is finished already is read back."""
+def fit_all(
+    experiment: Experiment, splits: list[Split], folder: Path, board: "wandb.Run | None" = None
+) -> list[Fit]:
+    """A network for every split in turn; one that is finished already is read back.
+
+    board : the W&B run that gets their curves
+    """
     quiet()
     judge = None
     if experiment.config.get("pruner"):
@@ -71,16 +79,24 @@ def fit_all(experiment: Experiment, splits: list[Split], folder: Path) -> list[F
         done = read_fit(folder, split.name)
         if done is None:
             log.info("network %d of %d: %s", number + 1, len(splits), split.name)
-            done = fit(experiment, split, folder, [judge] if judge else [])
+            prefix = f"{split.name}/" if len(splits) > 1 else ""
+            logger = make_logger(experiment.config, folder, split.name, board, prefix=prefix)
+            done = fit(experiment, split, folder, logger, [judge] if judge else [])
             write_fit(folder, done)
         fits.append(done)
         if judge and judge.hopeless:
+            if board is not None:
+                board.summary["pruned"] = True
             break
     return fits
 
 
 def fit(
-    experiment: Experiment, split: Split, folder: Path, callbacks: Sequence[Callback] = ()
+    experiment: Experiment,
+    split: Split,
+    folder: Path,
+    logger: Logger,
+    callbacks: Sequence[Callback] = (),
 ) -> Fit:
     """Fit on the training side, choose the checkpoint on validation, predict every cell.
 
@@ -106,7 +122,6 @@ def fit(
     }
     model = make_classifier(experiment, network, card)
     history, keep = History(), _checkpoints(folder, split.name)
-    logger = _logger(cfg, folder, split.name)
     trainer = make_trainer(
         cfg.trainer,
         max_epochs=cfg.training.epochs,
@@ -124,19 +139,11 @@ def fit(
         enable_model_summary=False,
         deterministic="warn",
     )
-    failed = 1
-    try:
-        last = folder / "checkpoints" / f"{split.name}-last.ckpt"
-        trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
-        epochs = history.table()  # predicting restores the history of the best epoch
-        wanted = SIDES if cfg.test else ("val",)
-        predictions = predict_sides(trainer, model, data, keep.best_model_path, wanted)
-        failed = 0
-    finally:
-        if isinstance(logger, WandbLogger):
-            import wandb
-
-            wandb.finish(exit_code=failed)
+    last = folder / "checkpoints" / f"{split.name}-last.ckpt"
+    trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    epochs = history.table()  # predicting restores the history of the best epoch
+    wanted = SIDES if cfg.test else ("val",)
+    predictions = predict_sides(trainer, model, data, keep.best_model_path, wanted)
     assert keep.best_model_score is not None
     return Fit(
         split.name,
@@ -239,18 +246,6 @@ def _checkpoints(folder: Path, name: str) -> ModelCheckpoint:
     )
     keep.CHECKPOINT_NAME_LAST = f"{name}-last"
     return keep
-
-
-def _logger(cfg: Any, folder: Path, name: str) -> Logger:
-    bound: partial[Logger] = build(cfg.logger)
-    if bound.func is WandbLogger:
-        return bound(
-            save_dir=folder,
-            group=f"{cfg.name}/{folder.name}",
-            name=name,
-            config=plain(cfg),
-        )
-    return bound(save_dir=folder, version=name)
 
 
 def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:

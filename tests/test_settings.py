@@ -7,6 +7,17 @@ from oadls.settings import cpu_precision
 from tests.runs import composed
 
 
+def test_wandb_is_offline_unless_there_is_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert composed("train", "logger=wandb").logger.offline
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password key\n")
+    assert not composed("train", "logger=wandb").logger.offline
+    (tmp_path / ".netrc").unlink()
+    monkeypatch.setenv("WANDB_API_KEY", "key")
+    assert not composed("train", "logger=wandb").logger.offline
+
+
 @pytest.mark.parametrize(
     ("capabilities", "precision"),
     [

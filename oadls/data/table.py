@@ -1,5 +1,6 @@
 """The table of cells: one row an image, whatever the source."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Collection, Mapping
@@ -100,6 +101,17 @@ def leave_out(cells: Cells, bad: Mapping[str, str], *, max_bad: float = 0.01) ->
     if len(excluded):
         log.warning("images: %d of %d left out%s", len(excluded), total, _why(excluded))
     return validate(Cells(table, excluded))
+
+
+def data_fingerprint(table: pd.DataFrame) -> str:
+    """Which cells these are: 12 hexadecimal digits, of a SHA-256 over pixels, label and patient.
+
+    table : pixels_sha256, label and patient (None where unknown), a row an image
+    The order of the rows, the names of the files and the folder do not count.
+    """
+    cells = table[["pixels_sha256", "label", "patient"]].fillna("").itertuples(index=False)
+    lines = sorted("\t".join(cell) for cell in cells)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def _absolute(path: object) -> str:

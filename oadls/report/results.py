@@ -58,6 +58,7 @@ def score_run(run: Run, floors: dict[str, pd.DataFrame], operating: Operating | 
         "withheld": run.withheld,
         "classes": run.classes,
         "positive": None if run.positive is None else run.classes[run.positive],
+        "data_fingerprint": run.experiment.fingerprint,
         "patients": int(run.table["patient"].nunique()),
         "excluded": len(run.experiment.cells.excluded),
         "pretrained": run.experiment.config.model.backbone.weights != "random",

@@ -8,20 +8,20 @@ import torch
 
 from oadls.experiment import Experiment
 from oadls.model.engine import trunk_on
-from oadls.run import Fit
+from oadls.run import Run
 
 CELLS, REPEATS = 16, 5
 
 
-def aims_of(names: Sequence[str], experiment: Experiment, fits: Sequence[Fit]) -> list[float]:
+def aims_of(names: Sequence[str], run: Run) -> list[float]:
     """The values of a trial, in the order of hydra.sweeper.direction.
 
     names : "fitness", the mean best validation fitness of the networks (eqs 10-11), and "seconds",
         from pictures to probabilities of 1,000 cells, all their test views included
     """
     ways = {
-        "fitness": lambda: sum(fit.fitness for fit in fits) / len(fits),
-        "seconds": lambda: inference_seconds(experiment),
+        "fitness": lambda: run.fitness,
+        "seconds": lambda: inference_seconds(run.experiment),
     }
     return [ways[name]() for name in names]
 

@@ -18,6 +18,7 @@ from oadls.model.classifier import Classifier
 from oadls.model.engine import with_torch
 from oadls.model.network import Network, parameter_groups
 from oadls.settings import cpu_precision
+from oadls.tracking import make_logger
 from oadls.training import fit, quiet
 from scripts.bench.config import composed
 from scripts.bench.plain_acrnn import PlainACRNN
@@ -203,7 +204,7 @@ def overhead_row(*, repeats: int = 5, experiment_name: str = "all_idb2") -> Row:
     def trained(_: int) -> float:
         stamps.clear()
         with tempfile.TemporaryDirectory() as folder:
-            fit(experiment, split, Path(folder))
+            fit(experiment, split, Path(folder), make_logger(config, Path(folder), split.name))
         return (stamps[-1] - stamps[0]) / (len(stamps) - 1)
 
     def by_hand(_: int) -> float:

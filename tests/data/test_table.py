@@ -3,7 +3,14 @@ import logging
 import pandas as pd
 import pytest
 
-from oadls.data.table import COLUMNS, Cells, leave_out, make_cells, validate
+from oadls.data.table import (
+    COLUMNS,
+    Cells,
+    data_fingerprint,
+    leave_out,
+    make_cells,
+    validate,
+)
 from oadls.errors import UserError
 
 
@@ -102,3 +109,20 @@ def test_what_a_source_left_out_counts_as_bad():
     excluded = pd.DataFrame({"path": ["/a", "/b", "/c"], "reason": "no label"})
     with pytest.raises(UserError, match="3 of 203"):
         leave_out(Cells(made.table, excluded), {}, max_bad=0.01)
+
+
+def test_a_fingerprint_is_of_pixels_labels_and_patients_alone():
+    table = pd.DataFrame(
+        {
+            "name": ["a", "b", "c"],
+            "pixels_sha256": ["1", "2", "3"],
+            "label": ["all", None, "normal"],
+            "patient": ["P", "P", None],
+        }
+    )
+    found = data_fingerprint(table)
+    assert len(found) == 12
+    assert data_fingerprint(table.iloc[::-1].assign(name=["x", "y", "z"])) == found
+    assert data_fingerprint(table.iloc[:2]) != found
+    for column in ("pixels_sha256", "label", "patient"):
+        assert data_fingerprint(table.assign(**{column: ["9", "8", "7"]})) != found

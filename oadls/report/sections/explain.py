@@ -1,5 +1,7 @@
 """Where the network looks: Grad-CAM and attention on right and wrong cells."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -25,8 +27,7 @@ SHOWN = 6  # of each kind
 
 def write(page: Page, evidence: Evidence) -> None:
     page.section("explain", "Where it looks")
-    chosen = choose(evidence)
-    looks = dict(_look(evidence, chosen))
+    looks = dict(look_at(evidence, choose(evidence, LOOKED_AT)))
     shares = pd.DataFrame([_shares(i, found, evidence) for i, found in looks.items()])
     covered = float(np.mean([(found.mask > 0).mean() for found in looks.values()]))
     page.text(
@@ -50,16 +51,19 @@ def write(page: Page, evidence: Evidence) -> None:
     _write_attention(page, evidence)
 
 
-def choose(evidence: Evidence) -> np.ndarray:
-    """Indices of tested cells: the surest wrong ones first, then right ones at random."""
+def choose(evidence: Evidence, most: int) -> np.ndarray:
+    """Indices of tested cells: the surest wrong ones first, then right ones at random.
+
+    most : how many of each kind
+    """
     confidence = evidence.probabilities.max(axis=1)
     wrong = np.flatnonzero(~evidence.right)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:LOOKED_AT]
-    right = np.random.default_rng(0).permutation(np.flatnonzero(evidence.right))[:LOOKED_AT]
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    right = np.random.default_rng(0).permutation(np.flatnonzero(evidence.right))[:most]
     return np.concatenate([wrong, right])
 
 
-def _look(evidence: Evidence, chosen: np.ndarray):
+def look_at(evidence: Evidence, chosen: np.ndarray) -> Iterator[tuple[int, Look]]:
     """(index, Look) of each chosen cell, by the first network that tests it."""
     run = evidence.run
     tested = run.side("test").drop_duplicates("row").set_index("row")["network"]
