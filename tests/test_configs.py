@@ -98,6 +98,8 @@ def test_steps_are_built_as_plain_partials() -> None:
 def test_every_sweep_searches_settings_that_are_there(file: Path) -> None:
     config = composed("train", "+experiment=all_idb2", f"+sweep={file.stem}", hydra=True)
     assert not config.test
-    assert "grouped_holdout" in config.split._target_  # one test part, that no trial sees
+    # one test part, that no trial sees, or a search for each fold
+    assert "grouped_holdout" in config.split._target_ or config.outer_folds
     for setting in config.hydra.sweeper.params:
-        assert OmegaConf.select(config, setting, throw_on_missing=True) is not None, setting
+        chosen = config.hydra.runtime.choices.get(setting)
+        assert chosen or OmegaConf.select(config, setting, throw_on_missing=True) is not None

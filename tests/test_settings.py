@@ -12,6 +12,7 @@ def test_wandb_is_offline_unless_there_is_a_key(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     assert composed("train", "logger=wandb").logger.offline
     (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password key\n")
+    (tmp_path / ".netrc").chmod(0o600)
     assert not composed("train", "logger=wandb").logger.offline
     (tmp_path / ".netrc").unlink()
     monkeypatch.setenv("WANDB_API_KEY", "key")

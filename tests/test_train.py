@@ -106,7 +106,7 @@ def test_a_killed_run_resumes_to_the_result_of_an_unbroken_one(
 
 
 def test_resuming_with_other_settings_is_refused(finished: Path) -> None:
-    with pytest.raises(UserError, match="other settings of \\['seed'\\]"):
+    with pytest.raises(UserError, match="other settings of \\['seed', 'split_seed'\\]"):
         run(finished, "seed=5", resume=True)
 
 
@@ -176,6 +176,6 @@ def test_fine_tuning_is_the_same_path(tmp_path: Path) -> None:
 def test_a_run_with_test_false_predicts_no_test_cell(tmp_path: Path) -> None:
     folder = run(tmp_path, "test=false")
     sides = pd.read_csv(folder / "folds" / "fold_0-predictions.csv")["side"]
-    assert set(sides) == {"train", "val"}
+    assert set(sides) == {"val"}
     for name in ("metrics.json", "predictions.csv", "checkpoints"):
         assert not (folder / name).exists()
