@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -33,3 +33,27 @@ def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             raise SystemExit(1) from None
 
     return run
+
+
+def run_command(
+    work: Callable[[dict[str, str]], Any],
+    arguments: Sequence[str],
+    *,
+    usage: str,
+    takes: Callable[[dict[str, str]], bool],
+) -> int:
+    """Work on the KEY=VALUE arguments of a command that Hydra does not run.
+
+    takes : whether these are settings that the command has
+    returns the exit status: 0, 1 after the message of a UserError, 2 after the usage
+    """
+    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    if not takes(settings):
+        print(usage, file=sys.stderr)
+        return 2
+    try:
+        work(settings)
+    except UserError as error:
+        print(f"oadls: {error}", file=sys.stderr)
+        return 1
+    return 0

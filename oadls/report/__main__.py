@@ -6,7 +6,7 @@ against : another run on the same cells, compared cell by cell and patient by pa
 import sys
 from pathlib import Path
 
-from oadls.errors import UserError
+from oadls.errors import UserError, run_command
 from oadls.report.results import report_run
 from oadls.run import Run, read_run
 
@@ -35,17 +35,16 @@ def check_same_cells(run: Run, other: Run) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    if "run" not in settings or set(settings) - {"run", "against"}:
-        print(USAGE, file=sys.stderr)
-        return 2
-    against = Path(settings["against"]) if "against" in settings else None
-    try:
+    def work(settings: dict[str, str]) -> None:
+        against = Path(settings["against"]) if "against" in settings else None
         report(Path(settings["run"]), against)
-    except UserError as error:
-        print(f"oadls: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+    return run_command(
+        work,
+        arguments,
+        usage=USAGE,
+        takes=lambda settings: {"run"} <= set(settings) <= {"run", "against"},
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from oadls.report.sweep_figures import (
     plot_parallel,
     plot_search,
     plot_slices,
+    setting_text,
     short,
 )
 from oadls.sweep.confirm import Confirmation, touched
@@ -55,7 +56,7 @@ def write_sweep_report(sweep: Sweep, confirmed: Confirmation | None, ready: Sequ
 def write_gain(page: Page, sweep: Sweep, confirmed: Confirmation) -> None:
     """Test scores of best trial and defaults, their difference, and the optimism of the winner."""
     best = float(np.mean([precision_of(search.best) for search in sweep.searches]))
-    tuned, default = (confirmed.test(tuned=which) for which in (True, False))
+    tuned, default = confirmed.tests
     gain = confirmed.difference["difference"]["precision"]
     page.tiles(
         [
@@ -122,24 +123,17 @@ def floors_text(confirmed: Confirmation) -> str:
 
 def optimism_table(best: float, confirmed: Confirmation) -> pd.DataFrame:
     """Macro precision: as searched, trained anew, tested; the last less the first."""
-    rows = []
-    for name, arm, tuned in (
-        ("winner", confirmed.tuned, True),
-        ("defaults", confirmed.defaults, False),
-    ):
-        test = confirmed.test(tuned=tuned)["precision"]
-        searched = best if tuned else np.nan
-        anew = float(np.mean(arm.validation))
-        rows.append(
-            {
-                "choice": name,
-                "validation, as searched": searched,
-                "validation, trained anew": anew,
-                "test": test,
-                "optimism": searched - test if tuned else anew - test,
-            }
-        )
-    return pd.DataFrame(rows)
+    tuned, default = (test["precision"] for test in confirmed.tests)
+    anew = confirmed.tuned.validation, confirmed.defaults.validation
+    return pd.DataFrame(
+        {
+            "choice": ["winner", "defaults"],
+            "validation, as searched": [best, np.nan],  # the defaults were not searched
+            "validation, trained anew": anew,
+            "test": [tuned, default],
+            "optimism": [best - tuned, anew[1] - default],
+        }
+    )
 
 
 def _gain_row(score: str, tuned: dict, default: dict, confirmed: Confirmation) -> dict:
@@ -174,8 +168,8 @@ def write_search(page: Page, sweep: Sweep, search: Search) -> None:
         pd.DataFrame(
             {
                 "setting": short(name),
-                "default": _shown(sweep.default_value(name)),
-                "chosen": _shown(search.best.params[name]),
+                "default": setting_text(sweep.default_value(name)),
+                "chosen": setting_text(search.best.params[name]),
                 "importance": importances.get(name, np.nan),
             }
             for name in searched
@@ -202,7 +196,7 @@ def write_search(page: Page, sweep: Sweep, search: Search) -> None:
 def best_trials(trials: pd.DataFrame, searched: Sequence[str], *, most: int = 10) -> pd.DataFrame:
     """The first rows of a ranking, as a reader wants them."""
     rows = trials.sort_values("fitness", ascending=False, kind="stable").head(most)
-    settings = {short(name): rows[name].map(_shown) for name in searched}
+    settings = {short(name): rows[name].map(setting_text) for name in searched}
     return rows.drop(columns=list(searched)).assign(seconds=rows["seconds"].round(), **settings)
 
 
@@ -258,7 +252,3 @@ def precision_of(trial: FrozenTrial) -> float:
 
 def _minutes(trials: pd.DataFrame) -> str:
     return f"{trials['seconds'].sum() / 60:.0f} min"
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -79,7 +79,7 @@ def plot_parallel(trials: pd.DataFrame, searched: Sequence[str]) -> Figure:
     for k, name in enumerate(names):
         axis.axvline(k, color="0.3", lw=0.8)
         values, ends = trials[name], places[name][1]
-        ends = ends or [_text(values.min()), _text(values.max())]
+        ends = ends or [setting_text(values.min()), setting_text(values.max())]
         for height, text in zip(np.linspace(0, 1, len(ends)), ends, strict=True):
             axis.annotate(
                 text, (k, height), (3, 0), textcoords="offset points", fontsize=7, va="center"
@@ -96,6 +96,11 @@ def short(name: str) -> str:
     return name.split(".")[-1].replace("_", " ")
 
 
+def setting_text(value: Any) -> str:
+    """The value of a setting as a reader wants it: three digits of a number."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def positions(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Where values stand on an axis, (T,) float, and the names of the choices; none for numbers.
 
@@ -104,7 +109,7 @@ def positions(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     if values.nunique() <= 5 or not pd.api.types.is_float_dtype(values):
         choices = sorted(values.unique(), key=lambda v: (str(type(v)), v))
         codes = {choice: k for k, choice in enumerate(choices)}
-        return values.map(codes).to_numpy(float), [_text(choice) for choice in choices]
+        return values.map(codes).to_numpy(float), [setting_text(choice) for choice in choices]
     number = values.to_numpy(float)
     return (np.log10(number) if _is_log(values) else number), []
 
@@ -127,10 +132,6 @@ def _label(axis: Any, name: str, values: pd.Series, ticks: list[str]) -> None:
         low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
         powers = np.arange(low, high + 1, max(1, (high - low) // 3))
         axis.set_xticks(powers, [f"1e{int(power)}" for power in powers], fontsize=7)
-
-
-def _text(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _best(trials: pd.DataFrame) -> int:

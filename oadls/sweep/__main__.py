@@ -9,11 +9,12 @@ import logging
 import sys
 from pathlib import Path
 
-from oadls.errors import UserError
+from oadls.errors import run_command
 from oadls.sweep.confirm import confirm
 from oadls.sweep.folder import Sweep, write_experiment
 
-USAGE = "usage: python -m oadls.sweep folder=outputs/NAME/sweep [seeds=3]"
+SEEDS = "3"
+USAGE = f"usage: python -m oadls.sweep folder=outputs/NAME/sweep [seeds={SEEDS}]"
 
 
 def conclude(folder: Path, *, seeds: int) -> Path:
@@ -27,18 +28,16 @@ def conclude(folder: Path, *, seeds: int) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    seeds = settings.get("seeds", "3")
-    if "folder" not in settings or set(settings) - {"folder", "seeds"} or not seeds.isdigit():
-        print(USAGE, file=sys.stderr)
-        return 2
+    def takes(settings: dict[str, str]) -> bool:
+        known = {"folder"} <= set(settings) <= {"folder", "seeds"}
+        return known and settings.get("seeds", SEEDS).isdigit()
+
+    def work(settings: dict[str, str]) -> None:
+        seeds = int(settings.get("seeds", SEEDS))
+        print(conclude(Path(settings["folder"]), seeds=seeds))
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        print(conclude(Path(settings["folder"]), seeds=int(seeds)))
-    except UserError as error:
-        print(f"oadls: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(work, arguments, usage=USAGE, takes=takes)
 
 
 if __name__ == "__main__":

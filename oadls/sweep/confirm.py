@@ -47,17 +47,14 @@ class Arm:
         return self.metrics[0][0]["classes"]
 
     @property
-    def validation(self) -> list[float]:
-        """Macro precision on validation of each seed, the mean over the outer folds."""
-        return [float(np.mean([m["val"]["precision"] for m in of])) for of in self.metrics]
+    def validation(self) -> float:
+        """Macro precision on validation, the mean over seeds and outer folds."""
+        return float(np.mean([m["val"]["precision"] for of in self.metrics for m in of]))
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What a search was worth on cells that it had not seen.
-
-    unit : what an interval resamples
-    """
+    """What a search was worth on cells that it had not seen."""
 
     tuned: Arm
     defaults: Arm
@@ -78,15 +75,20 @@ class Confirmation:
         """Tuned less defaults (see `compare_paired`)."""
         return compare_paired(*self.stacked, classes=self.tuned.classes)
 
-    def test(self, *, tuned: bool) -> dict[str, Any]:
-        """Scores of all seeds' predictions together, with intervals over patients."""
-        labels, first, second, groups = self.stacked
-        probabilities, classes = first if tuned else second, self.tuned.classes
-        found = scores(labels, probabilities, classes=classes)
-        found["intervals"] = group_intervals(labels, probabilities, groups, classes=classes)[
-            "intervals"
+    @cached_property
+    def tests(self) -> list[dict[str, Any]]:
+        """Scores of tuned and of defaults, all seeds together, with intervals over patients."""
+        labels, *both, groups = self.stacked
+        classes = self.tuned.classes
+        return [
+            {
+                **scores(labels, probabilities, classes=classes),
+                "intervals": group_intervals(labels, probabilities, groups, classes=classes)[
+                    "intervals"
+                ],
+            }
+            for probabilities in both
         ]
-        return found
 
 
 def confirm(sweep: Sweep, *, seeds: int) -> Confirmation:
@@ -107,10 +109,12 @@ def confirm(sweep: Sweep, *, seeds: int) -> Confirmation:
 
 
 def _for_test(config: DictConfig, *, seed: int, fold: int | None) -> DictConfig:
-    """The settings of a trial, to be trained to the end with another seed and tested."""
+    """The settings of a trial, to be trained to the end with another seed and tested.
+
+    Their split_seed is a number by now: the cells stay on their sides.
+    """
     changed = {
         "seed": config.seed + seed,
-        "split_seed": config.split_seed,  # the cells stay on their sides
         "fold": fold,
         "test": True,
         "floors": True,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import optuna
 from omegaconf import DictConfig, OmegaConf
@@ -18,15 +19,8 @@ from oadls.errors import UserError
 from oadls.experiment import plain
 
 FILE = "sweep.yaml"
-OF_SWEEPS = (
-    "name",
-    "fold",
-    "logger",
-    "trial",
-    "test",
-    "pruner",
-    "outer_folds",
-)  # not of experiments
+# settings that a ready experiment does not take over
+OF_SWEEPS = ("name", "fold", "logger", "trial", "test", "pruner", "outer_folds")
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -47,7 +41,6 @@ def write_sweep(config: DictConfig, searched: list[str]) -> None:
     found = {
         "study": hydra.sweeper.study_name,
         "storage": hydra.sweeper.storage,
-        "total": hydra.sweeper.n_trials,
         "searched": searched,
         "choices": {
             key: value for key, value in hydra.runtime.choices.items() if "hydra" not in key
@@ -57,7 +50,8 @@ def write_sweep(config: DictConfig, searched: list[str]) -> None:
     }
     folder = Path(hydra.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{FILE}"
+    # another sweep may write it too: each has a draft of its own
+    draft = folder / f".{uuid4()}.yaml"
     OmegaConf.save(OmegaConf.create(found), draft)
     draft.rename(folder / FILE)
 

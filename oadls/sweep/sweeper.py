@@ -22,24 +22,23 @@ class TotalSweeper(OptunaSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until every study has n_trials."""
         from oadls.sweep.folder import write_sweep
-
-        config: Any = self.sweeper.config
-        write_sweep(config, sorted(self._space(arguments)[0]))
-        for fold in config.get("outer_folds") or [None]:
-            self._sweep_fold(arguments, fold)
-
-    def _space(self, arguments: list[str]) -> Any:
         from oadls.sweep.study import search_space
 
-        return search_space(self.sweeper.params or {}, arguments)
+        hydra: Any = self.sweeper
+        space, fixed, others = search_space(hydra.params or {}, arguments)
+        write_sweep(hydra.config, sorted(space))
+        for fold in hydra.config.get("outer_folds") or [None]:
+            more = {} if fold is None else {"fold": fold}
+            self._search(space, {**fixed, **more}, others, fold)
 
-    def _sweep_fold(self, arguments: list[str], fold: int | None) -> None:
+    def _search(
+        self, space: dict[str, Any], fixed: dict[str, Any], others: list[str], fold: int | None
+    ) -> None:
         from oadls.sweep.folder import fold_folder, study_name
         from oadls.sweep.sampler import numbered
         from oadls.sweep.study import Trials
 
         hydra: Any = self.sweeper
-        space, fixed, others = self._space(arguments)
         trials = Trials(
             name=study_name(hydra.study_name, fold),
             storage=hydra.storage,
@@ -48,8 +47,6 @@ class TotalSweeper(OptunaSweeper):
             space=space,
             total=hydra.n_trials,
         )
-        if fold is not None:
-            fixed |= {"fold": fold}
         while asked := trials.ask(hydra.n_jobs):
             jobs = [
                 [f"trial={trial.number}"]
