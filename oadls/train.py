@@ -10,6 +10,7 @@ from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.report.results import report_run
 from oadls.run import Run
+from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
 from oadls.training import fit_all, open_run, run_folder
 
@@ -22,8 +23,8 @@ def train(cfg: DictConfig) -> float | list[float]:
 def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     """Train every network of an experiment and write its scores, unless test=false.
 
-    returns the mean best validation fitness of the networks, by which a sweep ranks; with `aims`,
-        all of these
+    returns the mean best validation fitness of the networks, by which a sweep ranks; with several
+        `aims`, all of these
     """
     open_run(folder, cfg)
     with tracked(cfg, folder) as board:
@@ -34,17 +35,16 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
         fits = fit_all(experiment, splits, folder, board)
         run = Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image)
         metrics = report_run(run, page=cfg.report) if cfg.test else None
+        aims = aims_of(cfg.get("aims") or ["fitness"], run)
         if board is not None:
             from oadls.report.board import show_run  # heavy, as the figures that it draws on
 
             show_run(board, run, metrics)
+            board.summary.update(aims)
     if not cfg.test:
         shutil.rmtree(folder / "checkpoints")  # a trial leaves its score: its networks are large
-    if cfg.get("aims"):
-        from oadls.sweep.aims import aims_of
-
-        return aims_of(cfg.aims, run)
-    return run.fitness
+    values = list(aims.values())
+    return values if len(values) > 1 else values[0]
 
 
 @hydra.main(config_path="../conf", config_name="train")

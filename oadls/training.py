@@ -19,6 +19,7 @@ from oadls.data.dataset import CellData
 from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment, build, plain
+from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, pool_views
 from oadls.model.network import Network
 from oadls.run import Fit, read_fit, write_fit
@@ -129,7 +130,12 @@ def fit(
         callbacks=[
             RichProgressBar(leave=False),
             history,
-            EarlyStopping("val/fitness", mode="max", patience=cfg.training.patience),
+            EarlyStopping(
+                "val/fitness",
+                mode="max",
+                patience=cfg.training.patience,
+                stopping_threshold=PERFECT,  # no later epoch would be chosen
+            ),
             keep,
             *callbacks,
         ],

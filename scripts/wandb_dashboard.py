@@ -12,7 +12,7 @@ from pathlib import Path
 
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
 from wandb_workspaces import expr
 
 from oadls.errors import UserError
@@ -118,7 +118,10 @@ def searched(sweep: str) -> dict[str, str]:
     file = Path(project_root(), "conf", "sweep", f"{sweep}.yaml")
     if not file.is_file():
         raise UserError(f"--sweep: a file of conf/sweep, there is no {file}")
-    return dict(OmegaConf.load(file).hydra.sweeper.params)
+    with initialize_config_dir(str(file.parents[1]), version_base=None):
+        composed = compose("train", overrides=[f"+sweep={sweep}"], return_hydra_config=True)
+    params = dict(composed.hydra.sweeper.params)
+    return {name: how for name, how in params.items() if "/" not in name}  # a group has no value
 
 
 def saved(workspace: ws.Workspace) -> str:

@@ -1,6 +1,5 @@
 """Pages in headless Chromium."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+
+from tests.needs import missing
 
 FLAGS = (
     "--headless",
@@ -32,9 +32,7 @@ def opened(page: Path, *, width: int, mobile: bool = False) -> Iterator[Any]:
     """
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium and chromedriver must be installed in CI")
-        pytest.skip("install chromium and chromedriver to run the tests that render pages")
+        missing("install chromium and chromedriver")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-import pytest
+from tests.needs import missing
 
 
 @contextmanager
@@ -18,9 +18,7 @@ def postgresql() -> Iterator[str]:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))  # Debian keeps it off PATH
     control = shutil.which("pg_ctl") or (str(found[-1]) if found else None)
     if control is None:
-        if os.environ.get("CI"):
-            pytest.fail("PostgreSQL must be installed in CI")
-        pytest.skip("install PostgreSQL to run the tests that need a database server")
+        missing("install PostgreSQL")
     # the server refuses to be run by root
     user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     folder = Path(mkdtemp())

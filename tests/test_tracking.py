@@ -289,6 +289,15 @@ def test_the_dashboard_shows_only_what_was_logged(board: Board, trials: list[Boa
                 assert pd.Series(sorted(names)).str.fullmatch(pattern).any(), pattern
 
 
+@pytest.mark.parametrize("sweep", sorted(file.stem for file in (CONF / "sweep").glob("*.yaml")))
+def test_every_sweep_has_a_dashboard(sweep: str) -> None:
+    config = composed("train", f"+sweep={sweep}")
+    names = searched(sweep)
+    assert "optimizer.lr" in names
+    for name in names:
+        assert OmegaConf.select(config, name) is not None
+
+
 def named(panel: dict) -> list[str]:
     """Names that a panel refers to; of settings as config:NAME."""
     config, text = panel["config"], json.dumps(panel["config"])

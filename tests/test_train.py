@@ -11,6 +11,7 @@ import pytest
 from oadls.errors import UserError
 from oadls.evaluate import evaluate
 from oadls.evaluation import load_cards, seen_by
+from oadls.metrics import fitness
 from oadls.model.classifier import Classifier
 from tests.runs import composed, train_in
 
@@ -179,3 +180,14 @@ def test_a_run_with_test_false_predicts_no_test_cell(tmp_path: Path) -> None:
     assert set(sides) == {"val"}
     for name in ("metrics.json", "predictions.csv", "checkpoints"):
         assert not (folder / name).exists()
+
+
+def test_training_ends_with_the_first_epoch_that_none_can_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = iter([fitness(0.9, 0.9), fitness(0.99994, 1.0), fitness(1.0, 1.0)])
+    monkeypatch.setattr("oadls.model.classifier.fitness", lambda precision, f1: next(reached))
+    folder = run(tmp_path, "test=false", "training.epochs=5")
+    history = pd.read_csv(folder / "folds" / "fold_0-history.csv")
+    assert len(history) == 3
+    assert history["val/fitness"].is_monotonic_increasing

@@ -28,7 +28,7 @@ def show_run(board: wandb.Run, run: Run, metrics: dict[str, Any] | None) -> None
 
     metrics : what metrics.json holds; None for a trial
     """
-    board.summary.update({"fitness": run.fitness, **summarise(metrics or {})})
+    board.summary.update(summarise(metrics or {}))
     board.log(charts(run))
     if metrics is None:
         return

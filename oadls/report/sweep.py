@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from oadls.report.builder import Page, interval_text
 from oadls.report.sweep_figures import (
+    plot_front,
     plot_importances,
     plot_parallel,
     plot_search,
@@ -39,6 +40,46 @@ def write_sweep_report(sweep: Sweep, confirmed: Confirmation | None, ready: Sequ
         write_gain(page, sweep, confirmed)
     for search in sweep.searches:
         write_search(page, sweep, search)
+    return _finish(page, sweep, ready)
+
+
+def write_front_report(sweep: Sweep, ready: Sequence[Path]) -> Path:
+    """The report of a sweep with several aims: its Pareto front, of which the reader chooses."""
+    page = Page(sweep.folder)
+    page.section("front", "What can be had at what price")
+    page.note(
+        "The test part was left alone: choose a trial by this page, then test it once.", "info"
+    )
+    for search in sweep.searches:
+        tail = "" if search.fold is None else f"-fold_{search.fold}"
+        trials = aim_table(search, sweep.aims, list(sweep.facts.searched))
+        front = trials[trials["on_front"]].drop(columns="on_front").sort_values(sweep.aims[0])
+        page.figure(
+            f"front{tail}",
+            plot_front(trials, sweep.aims),
+            "Every trial; no other beats those on the line in one aim without losing in another.",
+        )
+        page.save_table(f"trials{tail}", trials)
+        page.table(f"front{tail}", front, f"The Pareto front of {len(trials)} trials.", digits=4)
+    return _finish(page, sweep, ready)
+
+
+def aim_table(search: Search, aims: Sequence[str], searched: Sequence[str]) -> pd.DataFrame:
+    """trial, a column for each aim, on_front, a column a setting; finished trials alone."""
+    front = {trial.number for trial in search.front}
+    return pd.DataFrame(
+        {
+            "trial": trial.number,
+            **dict(zip(aims, trial.values, strict=True)),
+            "on_front": trial.number in front,
+            **{name: trial.params.get(name) for name in searched},
+        }
+        for trial in search.trials
+        if trial.state == TrialState.COMPLETE
+    )
+
+
+def _finish(page: Page, sweep: Sweep, ready: Sequence[Path]) -> Path:
     page.section("use", "Use what was found")
     for file in ready:
         command = f"--config-dir {file.parent.parent} +experiment={file.stem}"
@@ -226,6 +267,7 @@ def find_importances(search: Search, searched: Sequence[str]) -> tuple[dict[str,
     """
     ended = [trial for trial in search.trials if trial.state in ENDED and trial.intermediate_values]
     epochs = min((max(trial.intermediate_values) for trial in ended), default=0)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study that is made
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         optuna.create_trial(

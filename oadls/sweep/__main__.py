@@ -2,7 +2,8 @@
 
 Writes report.html, best trial as an experiment (experiment/NAME_tuned.yaml), trials.csv. The best
 trial and the defaults are trained anew over the seeds and tested on the cells that the search has
-not seen; what is trained already is read back. seeds=0 leaves the test part alone.
+not seen; what is trained already is read back. seeds=0 leaves the test part alone, as does a sweep
+with several aims, whose Pareto front leaves the choice to the reader.
 """
 
 import logging
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from oadls.errors import run_command
 from oadls.sweep.confirm import confirm
-from oadls.sweep.folder import Sweep, write_experiment
+from oadls.sweep.folder import Sweep, write_experiments
 
 SEEDS = "3"
 USAGE = f"usage: python -m oadls.sweep folder=outputs/NAME/sweep [seeds={SEEDS}]"
@@ -19,10 +20,12 @@ USAGE = f"usage: python -m oadls.sweep folder=outputs/NAME/sweep [seeds={SEEDS}]
 
 def conclude(folder: Path, *, seeds: int) -> Path:
     """Write all that a sweep comes to; returns the page."""
-    from oadls.report.sweep import write_sweep_report
+    from oadls.report.sweep import write_front_report, write_sweep_report
 
     sweep = Sweep.read(folder)
-    ready = [write_experiment(sweep, search) for search in sweep.searches]
+    ready = write_experiments(sweep)
+    if len(sweep.aims) > 1:
+        return write_front_report(sweep, ready)
     confirmed = confirm(sweep, seeds=seeds) if seeds else None
     return write_sweep_report(sweep, confirmed, ready)
 

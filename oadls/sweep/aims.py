@@ -13,8 +13,8 @@ from oadls.run import Run
 CELLS, REPEATS = 16, 5
 
 
-def aims_of(names: Sequence[str], run: Run) -> list[float]:
-    """The values of a trial, in the order of hydra.sweeper.direction.
+def aims_of(names: Sequence[str], run: Run) -> dict[str, float]:
+    """The values of a trial by name, in the order of hydra.sweeper.direction.
 
     names : "fitness", the mean best validation fitness of the networks (eqs 10-11), and "seconds",
         from pictures to probabilities of 1,000 cells, all their test views included
@@ -23,7 +23,7 @@ def aims_of(names: Sequence[str], run: Run) -> list[float]:
         "fitness": lambda: run.fitness,
         "seconds": lambda: inference_seconds(run.experiment),
     }
-    return [ways[name]() for name in names]
+    return {name: ways[name]() for name in names}
 
 
 def inference_seconds(experiment: Experiment) -> float:

@@ -77,6 +77,11 @@ class Search:
         """The trial with the best validation fitness; of several, the first."""
         return self.study.best_trial
 
+    @cached_property
+    def front(self) -> list[FrozenTrial]:
+        """Of several aims: the trials that no other beats in one without losing in another."""
+        return sorted(self.study.best_trials, key=lambda trial: trial.values)
+
     def config_of(self, trial: FrozenTrial) -> DictConfig:
         """All settings of a trial."""
         file = self.folder / f"trial-{trial.number}" / "config.yaml"
@@ -107,6 +112,11 @@ class Sweep:
         """Settings before any is searched."""
         return self.facts.defaults
 
+    @property
+    def aims(self) -> list[str]:
+        """What a trial is ranked by."""
+        return list(self.defaults.get("aims") or ["fitness"])
+
     @cached_property
     def searches(self) -> list[Search]:
         """One for each study; UserError where one has no finished trial."""
@@ -129,13 +139,29 @@ class Sweep:
         return OmegaConf.select(self.defaults, name)
 
 
-def write_experiment(sweep: Sweep, search: Search) -> Path:
-    """The best trial of a search as a ready experiment; returns its file."""
-    best, facts = search.best, sweep.facts
-    name = f"{sweep.defaults.name}_tuned" + ("" if search.fold is None else f"_fold_{search.fold}")
+def write_experiments(sweep: Sweep) -> list[Path]:
+    """The best trial of each search, or each trial of a front, as a ready experiment."""
+    ready = []
+    for search in sweep.searches:
+        fold = "" if search.fold is None else f"_fold_{search.fold}"
+        if len(sweep.aims) > 1:
+            for trial in search.front:
+                reached = zip(sweep.aims, trial.values, strict=True)
+                what = "on the Pareto front: " + ", ".join(f"{aim} {v:.4g}" for aim, v in reached)
+                ready.append(_write_experiment(sweep, trial, f"trial_{trial.number}{fold}", what))
+        else:
+            best = search.best
+            what = f"the best of {len(search.trials)} on validation: fitness {best.value:.4f}"
+            ready.append(_write_experiment(sweep, best, f"tuned{fold}", what))
+    return ready
+
+
+def _write_experiment(sweep: Sweep, trial: FrozenTrial, name: str, what: str) -> Path:
+    facts = sweep.facts
+    name = f"{sweep.defaults.name}_{name}"
     values = {"name": name}
     groups: list[Any] = []
-    for line in [*facts.overrides, *(f"{key}={value}" for key, value in best.params.items())]:
+    for line in [*facts.overrides, *(f"{key}={value}" for key, value in trial.params.items())]:
         key, _, value = line.lstrip("+").partition("=")
         if key in facts.choices:
             groups += [] if key in ("sweep", "experiment") else [{f"override /{key}": value}]
@@ -148,10 +174,9 @@ def write_experiment(sweep: Sweep, search: Search) -> Path:
     file.parent.mkdir(exist_ok=True)
     file.write_text(
         "# @package _global_\n"
-        f"# Trial {best.number}, the best of {len(search.trials)} on validation: "
-        f"fitness {best.value:.4f}.\n"
-        "# Its honest score is in the report of the sweep: other splits than the sweep's may test\n"
-        "# cells that chose these values.\n"
+        f"# Trial {trial.number}, {what}.\n"
+        f"# An honest score needs the sweep's own split (split={facts.choices.split}): others may\n"
+        "# test cells that chose these values.\n"
         f"# python -m oadls.train --config-dir {sweep.folder} +experiment={name}\n"
         + OmegaConf.to_yaml(OmegaConf.merge({"defaults": defaults}, content))
     )

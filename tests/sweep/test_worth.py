@@ -164,6 +164,27 @@ def test_nested_folds_test_every_cell_once_by_a_winner_that_had_not_seen_it(
     assert len(tested) == len(set(tested)) == 24
 
 
+def test_two_aims_leave_the_choice_on_their_front_to_the_reader(
+    own_cache: None, tmp_path: Path
+) -> None:
+    fixed = ("model/head=acrnn_f", "model.backbone.size=64", "training.epochs=1")
+    search(tmp_path, "+sweep=precision_and_time", "hydra.sweeper.n_trials=3", *fixed)
+    page = conclude(tmp_path, seeds=3).read_text()
+    assert not (tmp_path / "tested").exists()
+    assert "left alone" in page
+    trials = pd.read_csv(tmp_path / "tables" / "trials.csv")
+    beaten = [
+        ((trials["fitness"] >= row.fitness) & (trials["seconds"] < row.seconds)).any()
+        or ((trials["fitness"] > row.fitness) & (trials["seconds"] <= row.seconds)).any()
+        for row in trials.itertuples()
+    ]
+    assert trials["on_front"].tolist() == [not each for each in beaten]
+    front = set(trials["trial"][trials["on_front"]])
+    assert front == set(pd.read_csv(tmp_path / "tables" / "front.csv")["trial"])
+    files = {file.stem for file in (tmp_path / "experiment").iterdir()}
+    assert files == {f"tiny_trial_{number}" for number in front}
+
+
 def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no sweep"):
         conclude(tmp_path, seeds=0)
