@@ -1,0 +1,145 @@
+"""Work on a Ray cluster: every task fills one shard of the cache, by one cell after another.
+
+Only paths and numbers go through Ray. What a task makes goes into a draft cell by cell and is
+published when the shard is whole (oadls/shards.py): a task that is lost is run again, from the
+start of its shard, and one that is done twice changes nothing.
+"""
+
+import logging
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Annotated, Any
+
+from pydantic import Field, PositiveInt
+from rich.progress import Progress
+
+from oadls.cache import Cache
+from oadls.errors import UserError
+from oadls.parallel import cores
+
+RETRIES = 3  # of a shard whose worker died: a picture may be what kills it
+
+
+def run_on_ray(
+    function: Callable[..., None],
+    items: Sequence[tuple[str, str]],
+    *,
+    cache: Cache,
+    title: str,
+    address: str | None = None,
+    workers: PositiveInt | None = None,
+    digits: Annotated[int, Field(ge=1, le=6)] = 2,
+) -> None:
+    """Call function([item], draft) for every item that no shard holds, until all are published.
+
+    function : writes the records of a block of items into the draft of a shard
+    items : content hash, path of each image
+    address : of a running cluster; None starts one on this machine and stops it in the end
+    workers : shards at a time, which is what bounds memory; None for one a core of the cluster
+    digits : of the content hash, by which items are dealt to shards. Commands that share a cache at
+        the same time must agree on it, or else records that both make are there twice
+    raises UserError when Ray is missing, a cluster is not there, an image cannot be read, or
+        workers die again and again; what was published until then stays
+    """
+    if not items:
+        return
+    shards = deal(items, digits)
+    cache.shards.remove_stale_drafts()
+    with connected(address, workers), Progress(transient=True) as progress:
+        bar = progress.add_task(title, total=len(items))
+        for done in stream(shards, workers, function=function, cache=cache):
+            if done["error"]:
+                raise UserError(done["error"])
+            progress.update(bar, advance=done["cells"])
+
+
+def deal(items: Sequence[tuple[str, str]], digits: int) -> list[dict[str, Any]]:
+    """The items by shard: prefix, hashes, paths.
+
+    In an order that differs from run to run, so that two commands at once share the work: each
+    passes over the shards that the other has published.
+    """
+    shards = []
+    for prefix, group in groupby(sorted(items), key=lambda item: item[0][:digits]):
+        hashes, paths = zip(*group, strict=True)
+        shards.append({"prefix": prefix, "hashes": list(hashes), "paths": list(paths)})
+    random.Random().shuffle(shards)
+    return shards
+
+
+@contextmanager
+def connected(address: str | None, workers: int | None) -> Iterator[None]:
+    """A Ray cluster that this process is connected to: the one that it is, or for this time."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UserError("engine=ray: Ray is not installed: pip install 'oadls[ray]'") from None
+    if ray.is_initialized():
+        yield
+        return
+    own: dict[str, Any] = {"num_cpus": workers or cores(), "include_dashboard": False}
+    try:
+        ray.init(
+            address or "local",
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **({} if address else own),
+        )
+    except ConnectionError as error:
+        raise UserError(f"engine.address: {error}; ray start --head starts a cluster") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def stream(
+    shards: list[dict[str, Any]], workers: int | None, **work: Any
+) -> Iterator[dict[str, Any]]:
+    """What `fill_shard` returns of each shard, as they are done; `work` are its keywords."""
+    import ray.data
+
+    dataset = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
+        fill_shard,
+        fn_kwargs=work,
+        compute=ray.data.TaskPoolStrategy(workers),
+        max_retries=RETRIES,
+    )
+    dataset.context.enable_progress_bars = False
+    dataset.context.print_on_execution_start = False
+    try:
+        yield from dataset.iter_rows()
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise UserError(
+            f"engine=ray: workers died {RETRIES + 1} times on one shard ({type(error).__name__}): "
+            "give each more memory by a smaller engine.workers; the same command goes on"
+        ) from error
+
+
+def fill_shard(
+    shard: dict[str, Any], *, function: Callable[..., None], cache: Cache
+) -> dict[str, Any]:
+    """Make and publish what is missing of a shard, on a worker.
+
+    returns its number of cells and the message of a UserError, empty if there was none: an
+        exception would come back with the traceback of every process between
+    """
+    try:
+        if not cache.path.is_dir():
+            raise UserError(
+                f"cache: {cache.path} is not there on {os.uname().nodename}; "
+                "every worker must see OADLS_CACHE_DIR and the images under the same path"
+            )
+        present = cache.shards.present(shard["hashes"])
+        with cache.draft(shard["prefix"]) as draft:
+            for item in zip(shard["hashes"], shard["paths"], strict=True):
+                if item[0] not in present:
+                    function([item], draft)
+            draft.publish()
+    except UserError as error:
+        return {"cells": 0, "error": str(error)}
+    return {"cells": len(shard["paths"]), "error": ""}
