@@ -8,6 +8,7 @@ start of its shard, and one that is done twice changes nothing.
 import logging
 import os
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -20,7 +21,7 @@ from oadls.cache import Cache
 from oadls.errors import UserError
 from oadls.parallel import cores
 
-RETRIES = 3  # of a shard whose worker died: a picture may be what kills it
+RETRIES = 3  # of a shard whose worker died
 
 
 def run_on_ray(
@@ -50,7 +51,8 @@ def run_on_ray(
     cache.shards.remove_stale_drafts()
     with connected(address, workers), Progress(transient=True) as progress:
         bar = progress.add_task(title, total=len(items))
-        for done in stream(shards, workers, function=function, cache=cache):
+        work = {"function": function, "cache": cache, "start": time.time()}
+        for done in stream(shards, workers, **work):
             if done["error"]:
                 raise UserError(done["error"])
             progress.update(bar, advance=done["cells"])
@@ -107,24 +109,20 @@ def stream(
         fill_shard,
         fn_kwargs=work,
         compute=ray.data.TaskPoolStrategy(workers),
-        max_retries=RETRIES,
     )
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     dataset.context.enable_progress_bars = False
     dataset.context.print_on_execution_start = False
-    try:
-        yield from dataset.iter_rows()
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        raise UserError(
-            f"engine=ray: workers died {RETRIES + 1} times on one shard ({type(error).__name__}): "
-            "give each more memory by a smaller engine.workers; the same command goes on"
-        ) from error
+    dataset.context.execution_no_progress_timeout_s = -1  # a large shard may take an hour
+    yield from dataset.iter_rows()
 
 
 def fill_shard(
-    shard: dict[str, Any], *, function: Callable[..., None], cache: Cache
+    shard: dict[str, Any], *, function: Callable[..., None], cache: Cache, start: float
 ) -> dict[str, Any]:
     """Make and publish what is missing of a shard, on a worker.
 
+    start : of the command, in seconds since the epoch
     returns its number of cells and the message of a UserError, empty if there was none: an
         exception would come back with the traceback of every process between
     """
@@ -133,6 +131,13 @@ def fill_shard(
             raise UserError(
                 f"cache: {cache.path} is not there on {os.uname().nodename}; "
                 "every worker must see OADLS_CACHE_DIR and the images under the same path"
+            )
+        # Ray runs a task whose worker died again without end, and it may be a picture that kills it
+        if cache.shards.count_drafts(shard["prefix"], since=start) > RETRIES:
+            raise UserError(
+                f"engine=ray: workers died on one shard again and again, among them images as "
+                f"{shard['paths'][0]}; a smaller engine.workers leaves each more memory. "
+                "The same command goes on with what is missing"
             )
         present = cache.shards.present(shard["hashes"])
         with cache.draft(shard["prefix"]) as draft:

@@ -66,6 +66,11 @@ class Shards:
                 if time.time() - draft.stat().st_mtime > STALE:
                     draft.unlink()
 
+    def count_drafts(self, prefix: str, *, since: float) -> int:
+        """Drafts of a shard in which records arrived since then, in seconds since the epoch."""
+        drafts = self.folder.glob(f".{prefix}-*")
+        return sum(draft.stat().st_mtime >= since for draft in drafts)
+
     def _get(self, key: str) -> bytes | None:
         for environment in self._candidates(key):
             with environment.begin() as transaction:
@@ -137,7 +142,6 @@ class Draft:
             self._finish()
             try:
                 os.link(self.path, file)
-                return
             except FileExistsError:
                 self._drop(file)
             except OSError as error:
@@ -145,6 +149,9 @@ class Draft:
                     f"cache: cannot publish {file} ({error.strerror}); "
                     "its folder must stay, on a file system that has hard links"
                 ) from error
+            else:
+                self._environment.close()  # LMDB opens no file twice in a process, by any name
+                return
 
     def _finish(self) -> None:
         """All on disk, and as long as its pages say: LMDB leaves freed ones at the end away."""
@@ -169,13 +176,13 @@ def _open(path: str, process: int) -> lmdb.Environment:
     """
     try:
         environment = lmdb.open(path, subdir=False, readonly=True, lock=False, readahead=False)
-        whole = os.path.getsize(path) >= _length(environment)
-    except lmdb.Error:
-        whole = False
-    if not whole:  # reading on would end the process by SIGBUS
+        if os.path.getsize(path) < _length(environment):  # reading would end in SIGBUS
+            raise lmdb.CorruptedError("it is cut short")
+    except lmdb.Error as error:
         raise UserError(
-            f"cache: {path} is damaged; delete this file, and the next run makes its cells anew"
-        )
+            f"cache: {path} is damaged ({error}); "
+            "delete this file, and the next run makes its cells anew"
+        ) from error
     return environment
 
 

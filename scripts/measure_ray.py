@@ -180,7 +180,9 @@ def check(prepared: PreparedCells, table: pd.DataFrame) -> None:
     hashes = table["pixels_sha256"].tolist()
     wanted = {key for each in hashes for key in (each, f"{each} picture")}
     lost, doubled = wanted - set(found), [key for key, times in found.items() if times > 1]
-    print(f"records: {found.total():,} of {len(wanted):,}, {len(lost)} lost, {len(doubled)} doubled")
+    print(
+        f"records: {found.total():,} of {len(wanted):,}, {len(lost)} lost, {len(doubled)} doubled"
+    )
     assert set(found) == wanted
     assert not doubled
     sample = table.sample(min(CHECKED, len(table)), random_state=0)
@@ -234,7 +236,9 @@ def measure(folder: Path, *, number: int, size: int) -> None:
         f"worker; {len(files)} shards of {np.mean(files) / 1e6:.1f} MB, "
         f"{sum(files) / number / 1e3:.1f} kB a cell"
     )
-    print(f"a worker was killed at {watch.killed:.0f} s" if watch.killed else "no worker was killed")
+    print(
+        f"a worker was killed at {watch.killed:.0f} s" if watch.killed else "no worker was killed"
+    )
     print_memory(watch)
     check(prepared, table)
 

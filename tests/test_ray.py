@@ -7,19 +7,29 @@ import subprocess
 import sys
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
 
-from oadls.cache import Cache
 from oadls.data.collect import collect
 from oadls.data.synthetic import load
 from oadls.errors import UserError
 from oadls.experiment import build
 from oadls.pipeline import PreparedCells
 from oadls.ray import connected, fill_shard, run_on_ray
+from tests.noting import (
+    ITEMS,
+    assert_each_once,
+    note,
+    note_and_die,
+    notes,
+    on_ray,
+    opened,
+    run_command,
+)
 from tests.runs import composed
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -46,9 +56,6 @@ def prepared_in(folder, monkeypatch):
     """The pipeline of the default config with a cache of its own."""
     monkeypatch.setenv("OADLS_CACHE_DIR", str(folder))
     return PreparedCells(build(composed("prepare").pipeline)())
-
-
-on_ray = partial(run_on_ray, digits=1)
 
 
 def everything(prepared, table):
@@ -78,51 +85,29 @@ def wanted(table, tmp_path_factory):
 
 def test_ray_makes_what_the_local_engine_makes(table, wanted, tmp_path, monkeypatch):
     prepared = prepared_in(tmp_path, monkeypatch)
-    prepared.fill(table, engine=on_ray)
+    prepared.fill(table, engine=partial(run_on_ray, digits=1))
     assert len(prepared._cache) == 2 * len(table)
     assert len(prepared._cache) == len(prepared._cache.shards)
     assert_equal(everything(prepared, table), wanted)
+
+
+def state(file):
+    """Changes when a file is written or replaced."""
+    status = file.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def test_a_table_that_grows_adds_files_and_leaves_those_that_are_there(
     table, wanted, tmp_path, monkeypatch
 ):
     prepared = prepared_in(tmp_path, monkeypatch)
-    prepared.fill(table[:30], engine=on_ray)
-    before = {file: file.stat() for file in prepared._cache.shards.files()}
-    prepared.fill(table, engine=on_ray)
+    prepared.fill(table[:30], engine=partial(run_on_ray, digits=1))
+    before = {file: state(file) for file in prepared._cache.shards.files()}
+    prepared.fill(table, engine=partial(run_on_ray, digits=1))
     assert len(prepared._cache.shards.files()) > len(before)
-    assert {file: file.stat() for file in before} == before
+    assert {file: state(file) for file in before} == before
     assert len(prepared._cache) == 2 * len(table)
     assert_equal(everything(prepared, table), wanted)
-
-
-# Work that leaves notes: a file for each time that an item is worked on
-
-ITEMS = [(f"{n:02x}{n:062x}", f"image {n}") for n in range(0, 256, 4)]  # four a shard
-
-
-def note(block, store, *, folder, seconds=0.0):
-    """One record for each item."""
-    for key, path in block:
-        start = time.monotonic()
-        time.sleep(seconds)
-        store.write({key: {"number": np.array([int(path.split()[1])])}})
-        line = f"{key} {os.getpid()} {start} {time.monotonic()} {len(block)} {store.prefix}"
-        Path(folder, f"{os.getpid()}-{time.monotonic_ns()}").write_text(line)
-
-
-def notes(folder):
-    """key, process, start, end, size of the block, prefix of the shard."""
-    return [file.read_text().split() for file in folder.iterdir()]
-
-
-def note_and_die(block, store, *, folder, times):
-    """As `note`, but for the worker of item 84, which is killed so many times."""
-    if block[0][1] == "image 84" and len(list(folder.glob("death*"))) < times:
-        Path(folder, f"death{time.monotonic_ns()}").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    note(block, store, folder=folder / "notes")
 
 
 @pytest.fixture
@@ -131,20 +116,10 @@ def folder(tmp_path):
     return tmp_path
 
 
-def assert_each_once(cache, items=ITEMS):
-    assert len(cache) == len(items)
-    for key, path in items:
-        assert cache.read(key)["number"].tolist() == [int(path.split()[1])]
-
-
-def opened(folder):
-    return Cache("test", {"step": "test"}, folder=folder)
-
-
 def test_a_killed_worker_loses_and_doubles_nothing(folder):
     cache = opened(folder)
     work = partial(note_and_die, folder=folder, times=2)
-    on_ray(work, ITEMS, cache=cache, title="Noting")
+    on_ray(work, ITEMS, cache=cache)
     assert len(list(folder.glob("death*"))) == 2
     assert len(list(cache.path.glob("shards/.*"))) == 2  # what the two had begun
     assert_each_once(cache)
@@ -153,15 +128,16 @@ def test_a_killed_worker_loses_and_doubles_nothing(folder):
 def test_workers_that_die_again_and_again_are_told_of(folder):
     cache = opened(folder)
     work = partial(note_and_die, folder=folder, times=99)
-    with pytest.raises(UserError, match="workers died 4 times on one shard"):
-        on_ray(work, ITEMS, cache=cache, title="Noting")
-    on_ray(partial(note, folder=folder / "notes"), ITEMS, cache=cache, title="Noting")
+    with pytest.raises(UserError, match="workers died on one shard again and again"):
+        on_ray(work, ITEMS, cache=cache)
+    assert len(list(folder.glob("death*"))) == 4
+    on_ray(partial(note, folder=folder / "notes"), ITEMS, cache=cache)
     assert_each_once(cache)
 
 
 def test_workers_take_one_item_at_a_time_and_no_more_shards_than_there_are_workers(folder):
     work = partial(note, folder=folder / "notes", seconds=0.01)
-    on_ray(work, ITEMS[:24], cache=opened(folder), title="Noting", workers=1)
+    on_ray(work, ITEMS[:24], cache=opened(folder), workers=1)
     found = notes(folder / "notes")
     assert {size for *_, size, _ in found} == {"1"}
     times: dict[str, list[float]] = {}
@@ -169,13 +145,7 @@ def test_workers_take_one_item_at_a_time_and_no_more_shards_than_there_are_worke
         times.setdefault(prefix, []).extend((float(start), float(end)))
     spans = sorted((min(each), max(each)) for each in times.values())
     assert len(spans) == 6
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
-
-
-def _run(folder, address):
-    """A command of its own, on a given cluster or its own one."""
-    work = partial(note, folder=folder / "notes", seconds=0.05)
-    on_ray(work, ITEMS, cache=opened(folder), title="Noting", address=address, workers=2)
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def alive(process):
@@ -186,7 +156,7 @@ def alive(process):
         return False
 
 
-def wait_until(true, *, seconds=30):
+def wait_until(true, *, seconds=100):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end
@@ -194,7 +164,7 @@ def wait_until(true, *, seconds=30):
 
 
 def test_a_killed_command_is_gone_on_with(folder):
-    command = multiprocessing.get_context("spawn").Process(target=_run, args=(folder, None))
+    command = multiprocessing.get_context("spawn").Process(target=run_command, args=(folder, None))
     command.start()
     cache = opened(folder)
     wait_until(lambda: len(cache.shards.files()) >= 3)
@@ -207,14 +177,14 @@ def test_a_killed_command_is_gone_on_with(folder):
     (folder / "notes").rename(folder / "before")
     (folder / "notes").mkdir()
     rest = [item for item in ITEMS if item[0] in missing]
-    on_ray(partial(note, folder=folder / "notes"), rest, cache=cache, title="Noting")
+    on_ray(partial(note, folder=folder / "notes"), rest, cache=cache)
     assert sorted(key for key, *_ in notes(folder / "notes")) == missing
     assert_each_once(cache)
 
 
 def test_two_commands_at_once_share_the_work_and_double_nothing(folder, cluster):
     context = multiprocessing.get_context("spawn")
-    commands = [context.Process(target=_run, args=(folder, cluster)) for _ in range(2)]
+    commands = [context.Process(target=run_command, args=(folder, cluster)) for _ in range(2)]
     for command in commands:
         command.start()
     for command in commands:
@@ -245,28 +215,30 @@ def test_an_image_that_a_worker_cannot_read_is_named(table, tmp_path, monkeypatc
     broken = table[:20].copy()
     broken.loc[7, "path"] = str(tmp_path / "gone.png")
     with pytest.raises(UserError, match=r"gone\.png: no such file") as error:
-        prepared.fill(broken, engine=on_ray)
+        prepared.fill(broken, engine=partial(run_on_ray, digits=1))
     assert "\n" not in str(error.value)
-    prepared.fill(table[:20], engine=on_ray)
+    prepared.fill(table[:20], engine=partial(run_on_ray, digits=1))
     assert len(prepared._cache) == 40
 
 
 def test_a_worker_that_does_not_see_the_cache_says_so(tmp_path):
     cache = opened(tmp_path)
     cache.path.rename(tmp_path / "elsewhere")
-    done = fill_shard({"prefix": "0", "hashes": [], "paths": []}, function=note, cache=cache)
+    done = fill_shard(
+        {"prefix": "0", "hashes": [], "paths": []}, function=note, cache=cache, start=0.0
+    )
     assert "every worker must see OADLS_CACHE_DIR" in done["error"]
 
 
 def test_without_ray_the_user_is_told_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'oadls\[ray\]'"):
-        on_ray(note, ITEMS, cache=opened(tmp_path), title="Noting")
+        on_ray(note, ITEMS, cache=opened(tmp_path))
 
 
 def test_nothing_is_started_where_nothing_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    on_ray(note, [], cache=opened(tmp_path), title="Noting")
+    on_ray(note, [], cache=opened(tmp_path))
 
 
 @pytest.mark.parametrize("setting", ["workers=0", "digits=0", "digits=x"])
