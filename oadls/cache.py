@@ -113,10 +113,10 @@ class Cache:
             value = transaction.get(_key(key))
             if value is not None:
                 return _split(value)
-        value = self.shards.get(key)
-        if value is None:
+        published = self.shards.get(key)
+        if published is None:
             raise KeyError(key)
-        return _split(value)
+        return _split(published)
 
     @property
     def shards(self) -> Shards:

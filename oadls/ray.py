@@ -8,9 +8,11 @@ start of its shard, and one that is done twice changes nothing.
 import logging
 import os
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -51,8 +53,8 @@ def run_on_ray(
     cache.shards.remove_stale_drafts()
     with connected(address, workers), Progress(transient=True) as progress:
         bar = progress.add_task(title, total=len(items))
-        work = {"function": function, "cache": cache, "start": time.time()}
-        for done in stream(shards, workers, **work):
+        fill = partial(fill_shard, function=function, cache=cache, start=time.time())
+        for done in stream(fill, shards, workers):
             if done["error"]:
                 raise UserError(done["error"])
             progress.update(bar, advance=done["cells"])
@@ -85,14 +87,19 @@ def connected(address: str | None, workers: int | None) -> Iterator[None]:
         return
     own: dict[str, Any] = {"num_cpus": workers or cores(), "include_dashboard": False}
     try:
+        if address and address != "auto":  # Ray itself tries for minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(
             address or "local",
             logging_level=logging.ERROR,
             log_to_driver=False,
             **({} if address else own),
         )
-    except ConnectionError as error:
-        raise UserError(f"engine.address: {error}; ray start --head starts a cluster") from None
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"engine.address: no Ray cluster at {address} ({error}); ray start --head starts one"
+        ) from None
     try:
         yield
     finally:
@@ -100,15 +107,15 @@ def connected(address: str | None, workers: int | None) -> Iterator[None]:
 
 
 def stream(
-    shards: list[dict[str, Any]], workers: int | None, **work: Any
+    function: Callable[[dict[str, Any]], dict[str, Any]],
+    rows: list[dict[str, Any]],
+    workers: int | None,
 ) -> Iterator[dict[str, Any]]:
-    """What `fill_shard` returns of each shard, as they are done; `work` are its keywords."""
+    """function(row) of each row, by so many tasks at a time, in the order in which they end."""
     import ray.data
 
-    dataset = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
-        fill_shard,
-        fn_kwargs=work,
-        compute=ray.data.TaskPoolStrategy(workers),
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        function, compute=ray.data.TaskPoolStrategy(workers)
     )
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     dataset.context.enable_progress_bars = False

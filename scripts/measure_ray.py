@@ -81,6 +81,7 @@ class Watch:
     seconds : since the start
     files : shards published
     memory : MB by KINDS
+    cpu : process number of a worker -> seconds of processor that it used
     killed : seconds at which a worker was killed
     """
 
@@ -89,6 +90,7 @@ class Watch:
     seconds: list[float] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
     memory: list[tuple[float, ...]] = field(default_factory=list)
+    cpu: dict[int, float] = field(default_factory=dict)
     killed: float | None = None
 
     @contextmanager
@@ -120,6 +122,8 @@ class Watch:
                 sum(map(anonymous_mb, own)),
             )
         )
+        for process in workers:
+            self.cpu[process] = max(self.cpu.get(process, 0), cpu_seconds(process))
         busy = [p for p in workers if "fill_shard" in names[p]]
         if self.killed is None and busy and self.files[-1] >= self.total / 2:
             os.kill(busy[0], signal.SIGKILL)
@@ -140,6 +144,12 @@ def anonymous_mb(process: int) -> float:
     """Anonymous memory of a process in MB, pages that several share divided among them."""
     lines = read(Path(f"/proc/{process}/smaps_rollup")).splitlines()
     return sum(int(line.split()[1]) / 1000 for line in lines if line.startswith("Pss_Anon"))
+
+
+def cpu_seconds(process: int) -> float:
+    """Processor time of a process, user and system; 0 when it has ended."""
+    fields = read(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def read(path: Path) -> str:
@@ -232,8 +242,8 @@ def measure(folder: Path, *, number: int, size: int) -> None:
     files = [file.stat().st_size for file in prepared._cache.shards.files()]
     print(
         f"prepared in {seconds:.0f} s, start and end of the cluster included: "
-        f"{number / seconds:.1f} cells/s, {1000 * WORKERS * seconds / number:.1f} ms a cell and "
-        f"worker; {len(files)} shards of {np.mean(files) / 1e6:.1f} MB, "
+        f"{number / seconds:.1f} cells/s, {1000 * sum(watch.cpu.values()) / number:.1f} ms of "
+        f"processor a cell; {len(files)} shards of {np.mean(files) / 1e6:.1f} MB, "
         f"{sum(files) / number / 1e3:.1f} kB a cell"
     )
     print(

@@ -236,6 +236,16 @@ def test_without_ray_the_user_is_told_what_to_install(tmp_path, monkeypatch):
         on_ray(note, ITEMS, cache=opened(tmp_path))
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto.invalid:6379", "here"])
+def test_a_cluster_that_is_not_there_is_told_of_at_once(address, monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with (
+        pytest.raises(UserError, match=f"no Ray cluster at {address} .*; ray start --head"),
+        connected(address, None),
+    ):
+        pass
+
+
 def test_nothing_is_started_where_nothing_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     on_ray(note, [], cache=opened(tmp_path))
