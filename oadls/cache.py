@@ -2,7 +2,8 @@
 
 One folder a recipe: `recipe.json` says what made the arrays, an LMDB environment holds them.
 LMDB was chosen by measurement (docs/cache.md): readers map the file, writers queue on one lock,
-and a killed writer leaves the last whole transaction behind.
+and a killed writer leaves the last whole transaction behind. Where many machines write, they add
+files of their own (oadls/shards.py); a cache reads both.
 
     python -m oadls.cache                     list the recipes and their sizes
     python -m oadls.cache --delete NAME ...   delete recipes by name (or --delete all)
@@ -26,12 +27,12 @@ import zstandard
 from safetensors.numpy import save as encode_arrays
 
 from oadls.errors import UserError
+from oadls.shards import Arrays, Draft, Shards, forget_files, shards_in
 
 FORMAT = 2  # of a record: XXH3 (8 bytes), then safetensors, compressed or not
 CHECKSUM = 8  # bytes
 DTYPES = {"BOOL": "?", "U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
 MAP_SIZE = 1 << 40  # address space, not disk: the file grows with its content
-Arrays = Mapping[str, np.ndarray]
 T = TypeVar("T")
 
 # LMDB forbids to open one environment twice in a process, and to carry it over a fork
@@ -72,18 +73,19 @@ class Cache:
         _publish_recipe(self.path, dict(recipe))
 
     def __contains__(self, key: str) -> bool:
-        with self._environment.begin() as transaction:
-            return transaction.cursor().set_key(_key(key))
+        return not self.missing([key])
 
     def __len__(self) -> int:
         with self._environment.begin() as transaction:  # what a reader sees, not the last meta page
-            return int(transaction.stat()["entries"])
+            return int(transaction.stat()["entries"]) + len(self.shards)
 
     def missing(self, items: Iterable[T], *, key: Callable[[T], str] = str) -> list[T]:
         """The items whose key is not there yet, in their order; by default a key itself."""
         with self._environment.begin() as transaction:
             cursor = transaction.cursor()
-            return [item for item in items if not cursor.set_key(_key(key(item)))]
+            left = [item for item in items if not cursor.set_key(_key(key(item)))]
+        present = self.shards.present(key(item) for item in left)
+        return [item for item in left if key(item) not in present]
 
     def write(self, records: Mapping[str, Arrays]) -> None:
         """Publish all records in one transaction: a reader sees all of them or none."""
@@ -97,17 +99,33 @@ class Cache:
 
         Raises KeyError when absent, UserError when its checksum does not match.
         """
-        with self._environment.begin(buffers=True) as transaction:
-            value = transaction.get(_key(key))
-            if value is None:
-                raise KeyError(key)
-            checksum, body = bytes(value[:CHECKSUM]), bytearray(value[CHECKSUM:])
+        checksum, body = self._find(key)
         if checksum != _checksum(body):
             raise UserError(
                 f"cache: record {key} in {self.path} is damaged; "
                 f"delete the recipe with: python -m oadls.cache --delete {self.path.name}"
             )
         return decode_arrays(bytearray(zstandard.decompress(body)) if self.compress else body)
+
+    def _find(self, key: str) -> tuple[bytes, bytearray]:
+        """Checksum and body of a record."""
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(_key(key))
+            if value is not None:
+                return _split(value)
+        published = self.shards.get(key)
+        if published is None:
+            raise KeyError(key)
+        return _split(published)
+
+    @property
+    def shards(self) -> Shards:
+        """The files that many machines write; their keys begin with hex digits."""
+        return shards_in(self.path / "shards")
+
+    def draft(self, prefix: str) -> Draft:
+        """A new file for records whose keys begin with `prefix`."""
+        return Draft(self.shards.folder, prefix, encode=self._encode)
 
     def _encode(self, arrays: Arrays) -> bytes:
         body = encode_arrays({name: np.ascontiguousarray(a) for name, a in arrays.items()})
@@ -148,6 +166,10 @@ def decode_arrays(body: bytes | bytearray) -> dict[str, np.ndarray]:
     }
 
 
+def _split(value: bytes | memoryview) -> tuple[bytes, bytearray]:
+    return bytes(value[:CHECKSUM]), bytearray(value[CHECKSUM:])
+
+
 def _key(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()  # LMDB keys end at 511 bytes, paths do not
 
@@ -176,13 +198,14 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
     found = []
     for file in sorted((folder or cache_folder()).resolve().glob("*/recipe.json")):
         records = _open(file.parent).stat()["entries"]
-        data = file.parent / "data.mdb"
+        shards = shards_in(file.parent / "shards")
+        data = [path.stat() for path in (file.parent / "data.mdb", *shards.files())]
         found.append(
             {
                 "name": file.parent.name,
-                "records": records,
-                "bytes": data.stat().st_blocks * 512,
-                "modified": data.stat().st_mtime,
+                "records": records + len(shards),
+                "bytes": sum(status.st_blocks for status in data) * 512,
+                "modified": max(status.st_mtime for status in data),
                 "recipe": json.loads(file.read_text()),
             }
         )
@@ -197,6 +220,7 @@ def delete(name: str, *, folder: Path | None = None) -> None:
     opened = _environments.pop((os.getpid(), path), None)
     if opened is not None:
         opened.close()
+    forget_files()
     grave = path.with_name(f".deleted-{path.name}-{os.getpid()}")
     path.rename(grave)  # readers never see a half-deleted recipe
     shutil.rmtree(grave)

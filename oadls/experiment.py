@@ -18,6 +18,7 @@ from oadls.errors import UserError
 from oadls.features import FeatureMaps, Views
 from oadls.model.backbone import Backbone
 from oadls.model.network import Network
+from oadls.parallel import run_local
 from oadls.pipeline import PreparedCells
 from oadls.schema import check_config, check_step
 
@@ -59,7 +60,8 @@ class Experiment:
         check_config(config)
         cells = collect(build(config.data.source), max_bad=config.data.max_bad)
         prepared = PreparedCells(build(config.pipeline)())
-        prepared.fill(cells.table)
+        engine = build(config.engine) if "engine" in config else run_local
+        prepared.fill(cells.table, engine=engine)
         return cls(config, Cells(prepared.measured(cells.table), cells.excluded), prepared)
 
     @property

@@ -1,5 +1,6 @@
 """Long work over many images: in blocks, on every core, with a progress bar."""
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,6 +8,8 @@ from typing import Any
 
 from joblib import Parallel, delayed
 from rich.progress import Progress
+
+from oadls.cache import Cache
 
 FIRST = 4  # items that show how long the others take
 START = 2.0  # seconds until processes have started: they must save more
@@ -33,6 +36,13 @@ def run_blocks(
         bar = progress.add_task(title, total=len(items))
         for finished in _run_all(function, items, size):
             progress.update(bar, advance=finished)
+
+
+def run_local(
+    function: Callable[..., None], items: Sequence[Any], *, cache: Cache, title: str
+) -> None:
+    """Call function(block, cache) on blocks of the items, by the processes of this machine."""
+    run_blocks(functools.partial(function, store=cache), items, title=title)
 
 
 def _run_all(

@@ -15,10 +15,11 @@ import pandas as pd
 
 from oadls.cache import Cache
 from oadls.data.read import read_image
-from oadls.parallel import run_blocks
+from oadls.parallel import run_local
 from oadls.preprocess.foreground import bounding_box, find_foreground
 from oadls.recipe import code_hash, describe, library_versions
 from oadls.segment.measure import measure
+from oadls.shards import Draft
 
 Step = Callable[..., Any]
 MARGIN = 8  # px round the foreground that a step may look at
@@ -149,24 +150,27 @@ class PreparedCells:
         self.pipeline = pipeline
         self._cache = Cache("prepared", pipeline.recipe)
 
-    def fill(self, table: pd.DataFrame) -> None:
-        """Run the pipeline on every image of the table that is not in the cache."""
+    def fill(self, table: pd.DataFrame, *, engine: Callable[..., None] = run_local) -> None:
+        """Run the pipeline on every image of the table that is not in the cache.
+
+        engine : by whose processes, a group of conf/engine
+        """
         start = time.perf_counter()
         todo = table.drop_duplicates("pixels_sha256").set_index("pixels_sha256")["path"]
         keys = self._cache.missing(todo.index)
         work = [(key, todo[key]) for key in keys]
-        run_blocks(self._prepare, work, title="Preparing cells")
+        engine(self._prepare, work, cache=self._cache, title="Preparing cells")
         if keys:
             seconds = time.perf_counter() - start
             each = 1000 * seconds / len(keys)
             log.info("%d new images in %.1f s (%.0f ms each)", len(keys), seconds, each)
 
-    def _prepare(self, block: Sequence[tuple[str, str]]) -> None:
+    def _prepare(self, block: Sequence[tuple[str, str]], store: Cache | Draft) -> None:
         """Make and write the records of (content hash, path)."""
         records: dict[str, dict[str, np.ndarray]] = {}
         for key, path in block:
             records |= self.pipeline(read_image(Path(path))).to_records(key)
-        self._cache.write(records)
+        store.write(records)
 
     def picture(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 enhanced image and (H, W) uint8 mask."""

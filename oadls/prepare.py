@@ -1,4 +1,4 @@
-"""python -m oadls.prepare data=NAME [export=FOLDER]: fill the cache, show what came out."""
+"""python -m oadls.prepare data=NAME [export=FOLDER] [engine=ray]: fill the cache, show it."""
 
 import functools
 from collections.abc import Sequence

@@ -85,6 +85,11 @@ def test_every_entry_point_composes(entry: str) -> None:
     assert_sound(composed(entry, *more))
 
 
+@pytest.mark.parametrize("engine", sorted(file.stem for file in (CONF / "engine").glob("*.yaml")))
+def test_every_engine_is_sound(engine: str) -> None:
+    assert_sound(composed("prepare", f"engine={engine}"))
+
+
 def test_steps_are_built_as_plain_partials() -> None:
     config = composed("train")
     for node in (config.pipeline, config.crop, config.augment, config.optimizer, config.split):
