@@ -4,12 +4,61 @@ On one device they are torch's. On several they give its numbers for the same ba
 network learns the same. (`torch.nn.SyncBatchNorm` takes no tensor that is on a processor.)
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from oadls.ranks import place_in_batch, total, world
+
+
+class _Normalise(torch.autograd.Function):
+    """Batch norm with mean and variance over the cells of all ranks.
+
+    On a processor sums are taken in float64, as torch's own are: the rounding of a sum in float32
+    changes with its parts, and enough of it turns ReLUs and pools the other way.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(b, C, ...) to that shape and dtype; mean and unbiased variance of the batch (C,)."""
+        over, along = _axes(x)
+        exact = torch.float64 if x.device.type == "cpu" else torch.float32
+        number = torch.full((1,), x.numel() // x.shape[1], dtype=exact, device=x.device)
+        sums = total(torch.cat([x.sum(over, dtype=exact), number]))  # (C + 1,)
+        mean, number = (sums[:-1] / sums[-1]).float(), sums[-1:]
+        squares = total((x - mean.view(along)).square().sum(over, dtype=exact))  # (C,)
+        variance = (squares / number).float()
+        y = F.batch_norm(x, mean, variance, weight, bias, eps=eps)
+        ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt(), number)
+        unbiased = (squares / (number - 1)).float()
+        ctx.mark_non_differentiable(mean, unbiased)
+        return y, mean, unbiased
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, scale, number = ctx.saved_tensors
+        over, along = _axes(x)
+        gradient, apart = gradients[0].float(), x - mean.view(along)
+        parts = torch.stack(
+            [part.sum(over, dtype=number.dtype) for part in (gradient, gradient * apart)]
+        )  # (2, C), of this rank's cells
+        shift, slope = (total(parts) / number).float()
+        slope = slope * scale.square()
+        factor = scale if weight is None else scale * weight
+        by_x = (gradient - shift.view(along) - apart * slope.view(along)) * factor.view(along)
+        if weight is None:
+            return by_x.to(x.dtype), None, None, None
+        return by_x.to(x.dtype), parts[1].float() * scale, parts[0].float(), None
+
+
+def _axes(x: Tensor) -> tuple[list[int], tuple[int, ...]]:
+    """The axes that a channel is summed over, and the shape of one value for each channel."""
+    return [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
 
 
 class _WholeBatchNorm(_BatchNorm):
@@ -20,19 +69,9 @@ class _WholeBatchNorm(_BatchNorm):
         if world() == 1 or not self.training:
             return super().forward(x)
         self._check_input_dim(x)
-        over = [axis for axis in range(x.ndim) if axis != 1]
-        along = (1, -1, *[1] * (x.ndim - 2))  # shape of a value for each channel
-        values = x.float()
-        count = values.new_tensor([x.numel() / x.shape[1]])
-        sums = total(torch.cat([values.sum(dim=over), count]))  # (C + 1,)
-        mean, count = sums[:-1] / sums[-1], sums[-1]
-        apart = values - mean.view(along)
-        variance = total(apart.square().sum(dim=over)) / count  # (C,)
-        self._follow(mean.detach(), variance.detach() * count / (count - 1))
-        y = apart * (variance + self.eps).rsqrt().view(along)
-        if self.affine:
-            y = y * self.weight.view(along) + self.bias.view(along)
-        return y.to(x.dtype)
+        y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps)
+        self._follow(mean, variance)
+        return y
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
