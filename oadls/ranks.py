@@ -63,7 +63,10 @@ def together(trainer: "pl.Trainer") -> Iterator[None]:
         yield
     except BaseException:
         launcher.kill(signal.SIGKILL)  # they may wait for this rank
+        ended = list(launcher.procs)
         launcher.procs.clear()  # else Lightning ends this rank too, before it can say why
+        for process in ended:
+            process.wait()
         raise
     for process in launcher.procs:
         process.wait()

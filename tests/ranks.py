@@ -19,7 +19,7 @@ from oadls.train import train
 
 FAILS = "OADLS_TEST_FAILS"  # "epoch step"
 ROOT = Path(__file__).parent.parent
-TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true")
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -33,7 +33,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         text=True,
         start_new_session=True,
     )
-    printed = process.communicate(timeout=120)[0]
+    printed = process.communicate(timeout=300)[0]
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
     return subprocess.CompletedProcess(arguments, process.returncode, printed)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from oadls.model.whole_batch import BatchNorm1d, BatchNorm2d, Dropout
-from oadls.ranks import agree, gather, place_in_batch, rank, share, world
+from oadls.ranks import agree, gather, place_in_batch, rank, share, total, world
+
+WEIGHTS = [1.0, 2.0, 5.0]  # of the classes
 
 
 def in_two_ranks(work: Callable[[], Any], folder: Path) -> list[Any]:
@@ -70,6 +73,42 @@ def norm_over(layer: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return found | sums | {f"state {name}": v.clone() for name, v in layer.named_buffers()}
 
 
+class Layer(nn.Module):
+    """Cells to logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def classify(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        return self.layer(inputs[0])
+
+
+def weighted_classifier() -> Any:
+    from oadls.model.classifier import Classifier
+
+    torch.manual_seed(4)
+    return Classifier(
+        Layer(),  # type: ignore[arg-type]
+        optimizer=partial(torch.optim.SGD, lr=0.1),
+        backbone_lr_factor=1.0,
+        card={},
+        class_weights=WEIGHTS,
+        label_smoothing=0.1,
+    )
+
+
+def weighted_step() -> dict[str, Any]:
+    """Gradient and logged numbers of one step, as DDP takes the mean of the gradients."""
+    model, logged = weighted_classifier(), {}
+    model.log = lambda name, value, **_: logged.update({name: float(value)})
+    cells, labels = whole_batch(7, 4), torch.arange(7) % 3
+    batch = {"inputs": (of_this_rank(cells),), "label": of_this_rank(labels)}
+    model.training_step(batch, 0).backward()
+    gradient = total(model.network.layer.weight.grad) / world()
+    return {"loss gradient": gradient, "logged": logged}
+
+
 def of_layers() -> dict[str, Any]:
     """What a rank finds for its part of each batch."""
     torch.manual_seed(3)
@@ -80,4 +119,5 @@ def of_layers() -> dict[str, Any]:
         "place": place_in_batch(of_this_rank(torch.zeros(7))),
         "agreed": agree(f"rank {rank()}"),
         "gathered": gather(list(range(rank() + 1))),
+        **weighted_step(),
     }

@@ -27,15 +27,16 @@ class _Normalise(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(b, C, ...) to that shape and dtype; mean and unbiased variance of the batch (C,)."""
         over, along = _axes(x)
-        exact = torch.float64 if x.device.type == "cpu" else torch.float32
+        kind = torch.promote_types(x.dtype, torch.float32)
+        exact = torch.float64 if x.device.type == "cpu" else kind
         number = torch.full((1,), x.numel() // x.shape[1], dtype=exact, device=x.device)
         sums = total(torch.cat([x.sum(over, dtype=exact), number]))  # (C + 1,)
-        mean, number = (sums[:-1] / sums[-1]).float(), sums[-1:]
+        mean, number = (sums[:-1] / sums[-1]).to(kind), sums[-1:]
         squares = total((x - mean.view(along)).square().sum(over, dtype=exact))  # (C,)
-        variance = (squares / number).float()
+        variance = (squares / number).to(kind)
         y = F.batch_norm(x, mean, variance, weight, bias, eps=eps)
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt(), number)
-        unbiased = (squares / (number - 1)).float()
+        unbiased = (squares / (number - 1)).to(kind)
         ctx.mark_non_differentiable(mean, unbiased)
         return y, mean, unbiased
 
@@ -43,17 +44,18 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, number = ctx.saved_tensors
         over, along = _axes(x)
-        gradient, apart = gradients[0].float(), x - mean.view(along)
+        gradient, apart = gradients[0].to(mean.dtype), x - mean.view(along)
         parts = torch.stack(
             [part.sum(over, dtype=number.dtype) for part in (gradient, gradient * apart)]
         )  # (2, C), of this rank's cells
-        shift, slope = (total(parts) / number).float()
+        shift, slope = (total(parts) / number).to(mean.dtype)
         slope = slope * scale.square()
         factor = scale if weight is None else scale * weight
         by_x = (gradient - shift.view(along) - apart * slope.view(along)) * factor.view(along)
         if weight is None:
             return by_x.to(x.dtype), None, None, None
-        return by_x.to(x.dtype), parts[1].float() * scale, parts[0].float(), None
+        shift, slope = parts.to(mean.dtype)
+        return by_x.to(x.dtype), slope * scale, shift, None
 
 
 def _axes(x: Tensor) -> tuple[list[int], tuple[int, ...]]:
