@@ -13,15 +13,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.errors import tell_user
 from oadls.evaluation import load_cards, predict_again, predict_new
+from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
 from oadls.run import write_fit
+from oadls.training import make_trainer
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
-    """Rebuild the metrics of a run, or measure its networks on other cells."""
+    """Rebuild the metrics of a run, or measure its networks on other cells.
+
+    Of several ranks all predict, and rank zero does the rest: the others return nothing
+    """
     cards = load_cards(cfg.checkpoint)
     predict = predict_again if OmegaConf.select(cfg, "data") is None else predict_new
     run = predict(cards, cfg, folder)
+    if rank() > 0:
+        return {}
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(run.experiment.config, folder / "config.yaml")
     for fit in run.fits:
@@ -32,7 +39,8 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 @hydra.main(config_path="../conf", config_name="evaluate")
 @tell_user
 def main(cfg: DictConfig) -> None:
-    evaluate(cfg, Path(HydraConfig.get().runtime.output_dir))
+    with together(make_trainer(cfg.trainer, logger=False)):
+        evaluate(cfg, agree(Path(HydraConfig.get().runtime.output_dir)))
 
 
 if __name__ == "__main__":

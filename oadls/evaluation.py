@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.errors import UserError
 from oadls.experiment import Experiment
+from oadls.ranks import in_turn
 from oadls.run import Fit, Run, probabilities_of
-from oadls.training import make_classifier, make_trainer, predict_sides, quiet
+from oadls.training import make_classifier, make_trainer, predict_sides
 
 NEW_CELLS = "each cell by the checkpoints that have not seen its patient"
 Card = dict[str, Any]
@@ -91,13 +92,12 @@ def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experi
             config.crop.window = data.window
         config.floors = False  # no cell of the new data may be fitted on
     config.name = cfg.name
-    return Experiment.open(config)
+    return in_turn(lambda: Experiment.open(config))
 
 
 def _predict(
     experiment: Experiment, file: Path, card: Card, sides: np.ndarray, cfg: DictConfig
 ) -> pd.DataFrame:
-    quiet()
     network = experiment.network(seed=experiment.config.seed)
     data = experiment.data(sides, network.backbone)
     model = make_classifier(experiment, network, card)

@@ -20,6 +20,7 @@ from oadls.model.backbone import Backbone
 from oadls.model.network import Network
 from oadls.parallel import run_local
 from oadls.pipeline import PreparedCells
+from oadls.ranks import for_this_machine
 from oadls.schema import check_config, check_step
 
 # a checkpoint carries its config: it must not be able to name any other code
@@ -155,7 +156,9 @@ class Experiment:
             pin_memory=self.device == "cuda",
         )
         if backbone.cut > 0:
-            dataset.read = self.features(backbone, data.cells()).read
+            maps = FeatureMaps(self.views, backbone, device=self.device)
+            for_this_machine(maps.fill, data.cells())
+            dataset.read = maps.read
         return data
 
     def _picture(self, cell: tuple[str, int]) -> tuple[np.ndarray, ...]:

@@ -1,7 +1,10 @@
 """Values that the configs ask for by name, such as ${project_root:} and ${cpu_precision:}."""
 
+import atexit
 import netrc
 import os
+import shutil
+import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -16,12 +19,28 @@ def project_root() -> str:
 
 
 def run_dir(name: str, ckpt_path: str | None) -> str:
-    """A new folder for a new run; the folder of the killed run for one that is resumed."""
+    """A new folder for a new run; the folder of the killed run for one that is resumed.
+
+    Only rank zero has it. Hydra makes one for every process that torchrun or SLURM starts, perhaps
+    a second later: the others get one that is deleted when they end.
+    """
+    if started := _started_rank():
+        passing = Path(tempfile.gettempdir(), f"oadls-rank-{started}-{os.getpid()}")
+        atexit.register(shutil.rmtree, passing, ignore_errors=True)
+        return str(passing)
     if ckpt_path:
         path = Path(ckpt_path).absolute()
         return str(path.parent.parent if path.suffix == ".ckpt" else path)
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     return str(Path(project_root(), "outputs", name, now))
+
+
+def _started_rank() -> int:
+    """Which process this is of those that torchrun or SLURM has started."""
+    for name, number in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if os.environ.get(number, "1") != "1":
+            return int(os.environ.get(name, 0))
+    return 0
 
 
 def wandb_offline() -> bool:
@@ -42,10 +61,20 @@ def cpu_precision() -> str:
     return "bf16-mixed" if found.get("avx512_bf16") or found.get("amx_bf16") else "32-true"
 
 
+def precision_on(accelerator: str) -> str:
+    """The precision of a trainer: bf16 where its accelerator has the arithmetic, else fp32."""
+    import torch
+
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return cpu_precision()
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+
+
 def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
     OmegaConf.register_resolver("project_root", project_root, replace=True)
     OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
     OmegaConf.register_resolver("cpu_precision", cpu_precision, replace=True)
+    OmegaConf.register_resolver("precision_on", precision_on, replace=True)
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
     OmegaConf.register_resolver("cache_folder", lambda: str(cache_folder()), replace=True)

@@ -8,32 +8,41 @@ from omegaconf import DictConfig
 
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
+from oadls.ranks import agree, in_turn, rank, together
 from oadls.report.results import report_run
 from oadls.run import Run
+from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
-from oadls.training import fit_all, open_run, run_folder
+from oadls.training import fit_all, make_trainer, open_run, run_folder
 
 
 def train(cfg: DictConfig) -> float | list[float]:
-    """Train into a folder of outputs (see train_in)."""
-    return train_in(run_folder(cfg), cfg)
+    """Train into a folder of outputs on every device of the trainer (see train_in)."""
+    check_config(cfg)  # before there are ranks, of which each would say what is wrong
+    with together(make_trainer(cfg.trainer, logger=False)):
+        return train_in(agree(run_folder(cfg)), cfg)
 
 
 def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     """Train every network of an experiment and write its scores, unless test=false.
 
+    Of several ranks all train, and rank zero does the rest.
+
     returns the mean best validation fitness of the networks, by which a sweep ranks; with several
         `aims`, all of these
     """
-    open_run(folder, cfg)
+    if rank() == 0:
+        open_run(folder, cfg)
     with tracked(cfg, folder) as board:
-        experiment = Experiment.open(cfg)
+        experiment = in_turn(lambda: Experiment.open(cfg))
         splits = experiment.splits()
         if board is not None:
             board.config["data_fingerprint"] = experiment.fingerprint
         fits = fit_all(experiment, splits, folder, board)
         run = Run(experiment, fits, folder, splits[0].protocol, splits[0].by_image)
+        if rank() > 0:
+            return run.fitness
         metrics = report_run(run, page=cfg.report) if cfg.test else None
         aims = aims_of(cfg.get("aims") or ["fitness"], run)
         if board is not None:

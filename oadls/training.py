@@ -20,8 +20,9 @@ from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment, build, plain
 from oadls.metrics import PERFECT
-from oadls.model.classifier import Classifier, pool_views
+from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
+from oadls.ranks import agree, rank
 from oadls.run import Fit, read_fit, write_fit
 from oadls.settings import run_dir
 from oadls.tracking import make_logger
@@ -67,9 +68,10 @@ def fit_all(
 ) -> list[Fit]:
     """A network for every split in turn; one that is finished already is read back.
 
+    All ranks fit the same one, and rank zero alone writes.
+
     board : the W&B run that gets their curves
     """
-    quiet()
     judge = None
     if experiment.config.get("pruner"):
         from oadls.sweep.trial import judge_of  # heavy, and only a sweep's trials have one
@@ -77,13 +79,14 @@ def fit_all(
         judge = judge_of(experiment.config)
     fits = []
     for number, split in enumerate(splits):
-        done = read_fit(folder, split.name)
+        done = agree(read_fit(folder, split.name))
         if done is None:
             log.info("network %d of %d: %s", number + 1, len(splits), split.name)
             prefix = f"{split.name}/" if len(splits) > 1 else ""
             logger = make_logger(experiment.config, folder, split.name, board, prefix=prefix)
             done = fit(experiment, split, folder, logger, [judge] if judge else [])
-            write_fit(folder, done)
+            if rank() == 0:
+                write_fit(folder, done)
         fits.append(done)
         if judge and judge.hopeless:
             if board is not None:
@@ -163,9 +166,13 @@ def fit(
 
 
 def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
-    """The Trainer of a config; UserError for what Lightning refuses."""
+    """The Trainer of a config, which leaves the loaders as they are.
+
+    raises UserError for what Lightning refuses
+    """
+    quiet()
     try:
-        return build(config)(**settings)
+        return build(config)(use_distributed_sampler=False, **settings)
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise UserError(f"trainer: {error}") from error
 
@@ -191,11 +198,16 @@ def predict_sides(
     checkpoint: str,
     sides: Sequence[str] = SIDES,
 ) -> pd.DataFrame:
-    """Probabilities of every cell of some sides by one checkpoint, with the side it is on."""
+    """Probabilities of every cell of some sides by one checkpoint, with the side it is on.
+
+    raises RuntimeError where the ranks together have not predicted each cell once
+    """
     parts = []
     for side in (side for side in sides if len(data.rows(side))):
         seen = trainer.predict(model, data.loader(side), ckpt_path=checkpoint, weights_only=True)
-        rows, labels, probabilities = pool_views(seen)  # type: ignore[arg-type]
+        rows, labels, probabilities = pool_views(of_all_ranks(seen))  # type: ignore[arg-type]
+        if not np.array_equal(rows, data.rows(side)):
+            raise RuntimeError(f"predict: {len(rows)} cells of {len(data.rows(side))} on {side}")
         part = pd.DataFrame({"row": rows, "side": side, "label": labels})
         for k in range(probabilities.shape[1]):
             part[f"probability_{k}"] = probabilities[:, k]
@@ -228,6 +240,7 @@ def quiet() -> None:
     """Keep the terminal for what a user can act on."""
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric.utilities.distributed").setLevel(logging.WARNING)
     for text in (
         "does not have many workers",
         "number of training batches",
@@ -235,6 +248,7 @@ def quiet() -> None:
         "in eval mode at the start of training",  # the frozen trunk is meant to be
         "when using `ckpt_path`, callbacks used",  # predicting needs none of them
         "isinstance.treespec, LeafSpec.. is deprecated",
+        "recommended to use .* sync_dist=True",  # scores are of all ranks already
     ):
         warnings.filterwarnings("ignore", f".*{text}.*")
 

@@ -8,13 +8,16 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from oadls.errors import UserError
+from oadls.ranks import rank, share, world
+
 Balance = Literal["none", "class", "patient"]
 Reader = Callable[[tuple[str, int]], tuple[np.ndarray, ...]]
 Item = tuple[int, int]  # row of the table, view
 
 
 class CellDataset(Dataset):
-    """(row, view) -> inputs of the network, label and row.
+    """(row, view) -> inputs of the network, label, row and view.
 
     keys : content hash of each row's image
     labels : (N,) int64, -1 where unknown
@@ -30,7 +33,7 @@ class CellDataset(Dataset):
     def __getitem__(self, item: Item) -> dict[str, Any]:
         row, view = item
         inputs = tuple(torch.as_tensor(array) for array in self.read((self.keys[row], view)))
-        return {"inputs": inputs, "label": int(self.labels[row]), "row": row}
+        return {"inputs": inputs, "label": int(self.labels[row]), "row": row, "view": view}
 
 
 class ViewSampler(Sampler[Item]):
@@ -63,6 +66,34 @@ class ViewSampler(Sampler[Item]):
         return iter(zip(self.rows[order].tolist(), views.tolist(), strict=True))
 
 
+class DealtBatches(Sampler[list[Item]]):
+    """Every batch of an epoch, dealt to the ranks: in order, as even as can be, nothing twice.
+
+    sampler : the cells of an epoch, in an order that all ranks share
+    batch_size : cells of a batch, over all ranks
+    A last batch is dropped that would leave a rank without a cell, or a batch norm with one alone.
+    raises UserError when a batch has fewer cells than there are ranks
+    """
+
+    def __init__(self, sampler: ViewSampler, batch_size: int, *, rank: int, ranks: int) -> None:
+        self.sampler, self.batch_size, self.rank, self.ranks = sampler, batch_size, rank, ranks
+        if (cells := min(batch_size, len(sampler))) < ranks:
+            raise UserError(
+                f"training: a batch of {cells} cells cannot be dealt to {ranks} devices; "
+                "training.batch_size is over all devices: raise it, or set fewer trainer.devices"
+            )
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.sampler), self.batch_size)
+        return whole + (rest >= min(max(2, self.ranks), len(self.sampler)))
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        cells = list(self.sampler)
+        for number in range(len(self)):
+            batch = cells[number * self.batch_size :][: self.batch_size]
+            yield batch[share(len(batch), rank=self.rank, ranks=self.ranks)]
+
+
 def sampling_weights(labels: np.ndarray, groups: np.ndarray, balance: Balance) -> np.ndarray | None:
     """(N,) float: equal classes; with "patient" also equal patients within each class."""
     if balance == "none":
@@ -80,9 +111,10 @@ def sampling_weights(labels: np.ndarray, groups: np.ndarray, balance: Balance) -
 
 
 class CellData(pl.LightningDataModule):
-    """The loaders of one split.
+    """The loaders of one split, of which each rank has its share.
 
     sides : (N,) str, "train", "val", "test" or "" for each row
+    batch_size : cells of a batch, over all ranks
     views : how many views of a training cell there are
     test_views : over how many views the probabilities of a validation or test cell are averaged
     pin_memory : batches in memory that a CUDA device copies from while it computes
@@ -105,8 +137,8 @@ class CellData(pl.LightningDataModule):
         super().__init__()
         self.dataset, self.sides, self.groups = dataset, np.asarray(sides), np.asarray(groups)
         self.views, self.test_views, self.balance, self.seed = views, test_views, balance, seed
+        self.batch_size = batch_size
         self.loading: dict[str, Any] = {
-            "batch_size": batch_size,
             "num_workers": workers,
             "persistent_workers": workers > 0,
             "pin_memory": pin_memory,
@@ -127,9 +159,8 @@ class CellData(pl.LightningDataModule):
         rows = self.rows("train")
         weights = sampling_weights(self.dataset.labels[rows], self.groups[rows], self.balance)
         sampler = ViewSampler(rows, views=self.views, weights=weights, seed=self.seed)
-        # a batch of one cell has no spread for a batch norm
-        lonely = len(rows) > 1 and len(rows) % self.loading["batch_size"] == 1
-        return DataLoader(self.dataset, sampler=sampler, drop_last=lonely, **self.loading)
+        dealt = DealtBatches(sampler, self.batch_size, rank=rank(), ranks=world())
+        return DataLoader(self.dataset, batch_sampler=dealt, **self.loading)
 
     def val_dataloader(self) -> DataLoader:
         return self.loader("val")
@@ -138,6 +169,13 @@ class CellData(pl.LightningDataModule):
         return self.loader("test")
 
     def loader(self, side: str) -> DataLoader:
-        """The cells of one side in order, each in every test view."""
+        """The cells of one side in order, each in every test view.
+
+        raises UserError when they are fewer than the ranks
+        """
         items = [(int(row), view) for row in self.rows(side) for view in range(self.test_views)]
-        return DataLoader(self.dataset, sampler=items, **self.loading)
+        if len(items) < world():
+            raise UserError(f"{side}: {len(items)} views of cells for {world()} devices: set fewer")
+        part = items[share(len(items), rank=rank(), ranks=world())]
+        size = -(-self.batch_size // world())
+        return DataLoader(self.dataset, sampler=part, batch_size=size, **self.loading)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from oadls.errors import UserError
 from oadls.model.planes import Plane
+from oadls.model.whole_batch import BatchNorm2d, Dropout
 
 Maps = tuple[Tensor, ...]
 
@@ -51,7 +52,7 @@ class ACRNN(nn.Module):
             self.l9_forward = AttentionGRU(LAYERS[-1][0], UNITS, attention=attention)
             self.l9_backward = AttentionGRU(LAYERS[-1][0], UNITS, attention=attention)
             self.l10 = nn.GRU(2 * UNITS, UNITS, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(2 * UNITS if recurrent else LAYERS[-1][0], classes)
 
     def forward(
@@ -124,7 +125,7 @@ def _convolutions(channels: int) -> list[nn.Module]:
         for before, last in ((channels, False), (filters, True)):
             layers += [
                 nn.Conv2d(before, filters, field, padding="same", bias=False),
-                nn.BatchNorm2d(filters),
+                BatchNorm2d(filters),
                 nn.MaxPool2d(pool) if last else nn.Identity(),
                 nn.ReLU(inplace=True),
             ]

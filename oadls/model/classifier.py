@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from oadls.metrics import fitness, scores
 from oadls.model.network import Network, parameter_groups
+from oadls.ranks import gather, place_in_batch, total, world
 
 LOGGED = ("precision", "sensitivity", "specificity", "f1", "accuracy", "auroc")
 
@@ -52,18 +53,28 @@ class Classifier(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], _: int) -> Tensor:
         # dropout depends on seed and step alone: a resumed run repeats an unbroken one
         torch.manual_seed(self.seed + 1_000_003 * self.global_step)
-        logits = self(batch["inputs"])
-        loss = self.loss(logits, batch["label"])
-        right = (logits.argmax(dim=1) == batch["label"]).float().mean()
-        size = len(batch["label"])
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=size)
-        self.log("train/accuracy", right, on_step=False, on_epoch=True, batch_size=size)
-        return loss
+        logits, label = self(batch["inputs"]), batch["label"]
+        _, size = place_in_batch(label)
+        weight = self._weight(label)
+        # of the whole batch; DDP takes the mean over the ranks of what is returned
+        loss = self.loss(logits, label) * (weight / total(weight))
+        right = (logits.argmax(dim=1) == label).float().sum()
+        whole_loss, right = total(torch.stack([loss.detach(), right]))
+        self.log("train/loss", whole_loss, on_step=False, on_epoch=True, batch_size=size)
+        self.log("train/accuracy", right / size, on_step=False, on_epoch=True, batch_size=size)
+        return loss * world()
+
+    def _weight(self, label: Tensor) -> Tensor:
+        """By what the mean of the loss divides: the weights of the cells, else their number."""
+        if self.loss.weight is None:
+            return torch.tensor(float(len(label)), device=label.device)
+        return self.loss.weight[label].sum()
 
     def predict_step(self, batch: dict[str, Any], _: int) -> dict[str, Tensor]:
         logits = self(batch["inputs"]).float()
         return {
             "row": batch["row"],
+            "view": batch["view"],
             "label": batch["label"],
             "probability": logits.softmax(dim=1),
         }
@@ -72,7 +83,7 @@ class Classifier(pl.LightningModule):
         self.seen.append(self.predict_step(batch, index))
 
     def on_validation_epoch_end(self) -> None:
-        _, labels, probabilities = pool_views(self.seen)
+        _, labels, probabilities = pool_views(of_all_ranks(self.seen))
         self.seen.clear()
         found = scores(labels, probabilities, classes=self.card["classes"])
         loss = F.nll_loss(
@@ -105,14 +116,28 @@ class Classifier(pl.LightningModule):
         checkpoint["oadls"] = self.card
 
 
+def of_all_ranks(seen: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """What `predict_step` returned in every rank, the same list in each."""
+    own = [{name: values.cpu() for name, values in batch.items()} for batch in seen]
+    return [batch for part in gather(own) for batch in part]
+
+
 def pool_views(
     seen: Sequence[dict[str, Tensor]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over the views of each cell: rows (N,), labels (N,), probabilities (N, K)."""
-    row = torch.cat([batch["row"] for batch in seen]).cpu().numpy()
-    label = torch.cat([batch["label"] for batch in seen]).cpu().numpy()
-    probability = torch.cat([batch["probability"] for batch in seen]).double().cpu().numpy()
+    """Mean over the views of each cell: rows (N,), labels (N,), probabilities (N, K).
+
+    raises RuntimeError unless every cell comes once in every view
+    """
+    row, view, label, probability = (
+        torch.cat([batch[name] for batch in seen]).numpy()
+        for name in ("row", "view", "label", "probability")
+    )
     rows, first, inverse = np.unique(row, return_index=True, return_inverse=True)
-    total = np.zeros((len(rows), probability.shape[1]))
-    np.add.at(total, inverse, probability)
-    return rows, label[first], total / np.bincount(inverse)[:, None]
+    counted = np.zeros((len(rows), view.max() + 1), dtype=int)
+    np.add.at(counted, (inverse, view), 1)
+    if (counted != 1).any():
+        raise RuntimeError("predict: a cell is missing in a view, or counted twice")
+    sums = np.zeros((len(rows), probability.shape[1]))
+    np.add.at(sums, inverse, probability)
+    return rows, label[first], sums / np.bincount(inverse)[:, None]

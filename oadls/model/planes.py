@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from oadls.model.whole_batch import BatchNorm2d
+
 Maps = tuple[Tensor, ...]
 Sizes = Sequence[tuple[int, int]]
 
@@ -85,4 +87,4 @@ class PyramidPlane(Plane):
 
 
 def _project(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+    return nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), BatchNorm2d(width))

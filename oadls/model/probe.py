@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from oadls.errors import UserError
+from oadls.model.whole_batch import BatchNorm1d, Dropout
 
 
 class LinearProbe(nn.Module):
@@ -23,8 +24,8 @@ class LinearProbe(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.standardise = nn.BatchNorm1d(channels[-1], affine=False)
-        self.dropout = nn.Dropout(dropout)
+        self.standardise = BatchNorm1d(channels[-1], affine=False)
+        self.dropout = Dropout(dropout)
         self.classifier = _from_no_opinion(channels[-1], classes)
 
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
@@ -58,7 +59,7 @@ class CellProbe(nn.Module):
         super().__init__()
         if len(channels) != 2 or channels[0] != 1:
             raise UserError("cell_probe: model.taps must be cover and one piece, [cover, 4]")
-        self.standardise = nn.BatchNorm1d(1 + channels[1], affine=False)
+        self.standardise = BatchNorm1d(1 + channels[1], affine=False)
         scale = torch.tensor([size_scale] + [1.0] * channels[1])
         self.register_buffer("scale", scale, persistent=False)
         self.classifier = _from_no_opinion(1 + channels[1], classes)

@@ -20,11 +20,13 @@ class TotalSweeper(OptunaSweeper):
     """
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run trials until every study has n_trials."""
+        """Run trials until every study has n_trials; UserError for several devices a trial."""
+        from oadls.ranks import check_one_device
         from oadls.sweep.folder import write_sweep
         from oadls.sweep.study import search_space
 
         hydra: Any = self.sweeper
+        check_one_device(hydra.config.get("trainer", {}))
         space, fixed, others = search_space(hydra.params or {}, arguments)
         write_sweep(hydra.config, sorted(space))
         for fold in hydra.config.get("outer_folds") or [None]:

@@ -28,7 +28,7 @@ def cell_data(**settings: object) -> CellData:
 
 def drawn(data: CellData, epoch: int = 0) -> list[tuple[float, float]]:
     loader = data.train_dataloader()
-    loader.sampler.set_epoch(epoch)  # type: ignore[union-attr]
+    loader.batch_sampler.sampler.set_epoch(epoch)  # type: ignore[union-attr]
     return [tuple(pair) for batch in loader for pair in batch["inputs"][0].tolist()]
 
 

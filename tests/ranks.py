@@ -1,0 +1,56 @@
+"""Trainings as commands, of one process or several.
+
+python -m tests.ranks trains as python -m oadls.train does, and in rank zero fails where FAILS says.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from oadls.model.classifier import Classifier
+from oadls.ranks import rank
+from oadls.train import train
+
+FAILS = "OADLS_TEST_FAILS"  # "epoch step"
+ROOT = Path(__file__).parent.parent
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run python with these arguments; all that it started must have ended with it."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    printed = process.communicate(timeout=300)[0]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    return subprocess.CompletedProcess(arguments, process.returncode, printed)
+
+
+@hydra.main(config_path="../conf", config_name="train")
+def main(cfg: DictConfig) -> None:
+    step_of = Classifier.training_step
+
+    def failing(self: Classifier, batch: dict, index: int) -> torch.Tensor:
+        if rank() == 0 and f"{self.current_epoch} {index}" == os.environ.get(FAILS):
+            raise RuntimeError("rank zero fails")
+        return step_of(self, batch, index)
+
+    Classifier.training_step = failing  # type: ignore[method-assign]
+    train(cfg)
+
+
+if __name__ == "__main__":
+    main()
