@@ -37,6 +37,7 @@ SMALL = (
     "data.patients=9",
     "data.cells_per_patient=5",  # 20 to train, 10 to validate, 15 to test
     "data.window=110",
+    "model/head=acrnn_a128",  # the smallest plane
     "model.backbone.size=160",
     "split.val=0.2",
     "split.test=0.35",
