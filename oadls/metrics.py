@@ -6,6 +6,7 @@ A score without a denominator (the precision of a class that is never predicted)
 an AUROC without both sides is None.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,11 @@ def fitness(precision: float, f1: float) -> float:
     Precision to four places plus the F1 below them; it survives a float32, in which Lightning logs.
     """
     return round(precision, 4) + 9e-5 * f1
+
+
+def precision_of(fitness: float) -> float:
+    """The macro precision in a fitness, to four places."""
+    return math.floor(fitness * 1e4 + 0.01) / 1e4  # a float32 may be a little below
 
 
 PERFECT = fitness(1.0, 1.0) - 1e-6  # above it, by what a float32 keeps, nothing is left to gain

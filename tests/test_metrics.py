@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from oadls.metrics import fitness, scores
+from oadls.metrics import fitness, precision_of, scores
 
 
 def random_case(seed: int, cells: int, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,3 +59,9 @@ def test_fitness_ranks_by_precision_and_breaks_ties_by_f1_in_float32() -> None:
     better_precision, better_f1 = fitness(0.9002, 0.1), fitness(0.9001, 0.99)
     assert np.float32(better_precision) > np.float32(better_f1)
     assert np.float32(fitness(0.9, 0.502)) > np.float32(fitness(0.9, 0.5))
+
+
+@pytest.mark.parametrize("f1", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("precision", [0.0, 0.25, 0.9643, 0.9815, 1.0])
+def test_a_fitness_gives_its_precision_back(precision: float, f1: float) -> None:
+    assert precision_of(float(np.float32(fitness(precision, f1)))) == precision

@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
+from oadls.metrics import precision_of
 from oadls.report.builder import Page, interval_text
 from oadls.report.sweep_figures import (
     plot_front,
@@ -96,7 +97,7 @@ def _finish(page: Page, sweep: Sweep, ready: Sequence[Path]) -> Path:
 
 def write_gain(page: Page, sweep: Sweep, confirmed: Confirmation) -> None:
     """Test scores of best trial and defaults, their difference, and the optimism of the winner."""
-    best = float(np.mean([precision_of(search.best) for search in sweep.searches]))
+    best = float(np.mean([precision_of(search.study.best_value) for search in sweep.searches]))
     tuned, default = confirmed.tests
     gain = confirmed.difference["difference"]["precision"]
     page.tiles(
@@ -143,14 +144,14 @@ def write_gain(page: Page, sweep: Sweep, confirmed: Confirmation) -> None:
 
 
 def verdict(gain: dict, optimism: float) -> str:
-    """One sentence on the gain, one on the optimism."""
+    """One sentence on the gain, which interval and p must agree on, one on the optimism."""
     low, high = gain["interval"] or (-1.0, 1.0)
-    if low > 0:
-        first = "The search helped on cells that it had not seen."
-    elif high < 0:
-        first = "The search did harm on cells that it had not seen: keep the defaults."
-    else:
+    if gain["p"] >= 0.05 or low <= 0 <= high:
         first = "No gain over the defaults can be told from chance on cells that it had not seen."
+    elif low > 0:
+        first = "The search helped on cells that it had not seen."
+    else:
+        first = "The search did harm on cells that it had not seen: keep the defaults."
     side = "above" if optimism > 0 else "below"
     return f"{first} The winner's validation score stood {abs(optimism):.3f} {side} its test score."
 
@@ -284,12 +285,6 @@ def find_importances(search: Search, searched: Sequence[str]) -> tuple[dict[str,
     return optuna.importance.get_param_importances(
         study, evaluator=evaluator, params=list(searched)
     ), epochs
-
-
-def precision_of(trial: FrozenTrial) -> float:
-    """Macro precision from a fitness, whose fifth place and beyond is the F1."""
-    assert trial.value is not None
-    return round(trial.value, 4)
 
 
 def _minutes(trials: pd.DataFrame) -> str:

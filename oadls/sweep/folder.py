@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from oadls.errors import UserError
 from oadls.experiment import plain
+from oadls.sweep.study import counts
 
 FILE = "sweep.yaml"
 # settings that a ready experiment does not take over
@@ -69,8 +70,8 @@ class Search:
 
     @cached_property
     def trials(self) -> list[FrozenTrial]:
-        """Every trial, in the order of their numbers."""
-        return self.study.get_trials(deepcopy=False)
+        """Every trial that counts, in the order of their numbers."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
 
     @cached_property
     def best(self) -> FrozenTrial:

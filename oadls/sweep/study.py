@@ -161,7 +161,7 @@ class Trials:
 
     def _counted(self) -> list[FrozenTrial]:
         """Trials that are finished, lost by their own fault, or running."""
-        return [trial for trial in self.study.get_trials(deepcopy=False) if _counts(trial)]
+        return [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
 
     def _is_wanted(self, trial: Trial) -> bool:
         return sum(each.number < trial.number for each in self._counted()) < self.total
@@ -170,8 +170,8 @@ class Trials:
         return bool(self.study.get_trials(deepcopy=False, states=states))
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    """Not waiting, and neither killed nor called off."""
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of the total: not waiting, and neither killed nor called off."""
     if trial.state == TrialState.FAIL:
         return ERROR in trial.user_attrs
     return trial.state != TrialState.WAITING

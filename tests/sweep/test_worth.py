@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from oadls.errors import UserError
+from oadls.report.sweep import verdict
 from oadls.sweep.__main__ import conclude
 from oadls.sweep.confirm import touched
 from oadls.sweep.folder import Sweep
@@ -188,6 +189,20 @@ def test_two_aims_leave_the_choice_on_their_front_to_the_reader(
 def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no sweep"):
         conclude(tmp_path, seeds=0)
+
+
+@pytest.mark.parametrize(
+    ("interval", "p", "words"),
+    [
+        ([0.01, 0.05], 0.01, "search helped"),
+        ([-0.05, -0.01], 0.01, "did harm"),
+        ([-0.05, -0.001], 0.06, "No gain"),  # the interval alone would say more than p
+        ([-0.01, 0.05], 0.04, "No gain"),
+        (None, 0.01, "No gain"),
+    ],
+)
+def test_the_verdict_needs_interval_and_p(interval: list | None, p: float, words: str) -> None:
+    assert words in verdict({"interval": interval, "p": p}, 0.02)
 
 
 class Metrics:
