@@ -239,7 +239,9 @@ def best_trials(trials: pd.DataFrame, searched: Sequence[str], *, most: int = 10
     """The first rows of a ranking, as a reader wants them."""
     rows = trials.sort_values("fitness", ascending=False, kind="stable").head(most)
     settings = {short(name): rows[name].map(setting_text) for name in searched}
-    return rows.drop(columns=list(searched)).assign(seconds=rows["seconds"].round(), **settings)
+    return rows.drop(columns=list(searched)).assign(
+        seconds=rows["seconds"].round().astype("Int64"), **settings
+    )
 
 
 def trial_table(trials: Sequence[FrozenTrial], searched: Sequence[str]) -> pd.DataFrame:
