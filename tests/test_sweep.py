@@ -4,13 +4,17 @@ import contextlib
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
+import psycopg
 import pytest
 import yaml
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from oadls.sweep.study import open_storage
 from tests.databases import postgresql
 from tests.parabola import end, start, started, sweep, trials
 
@@ -126,3 +130,13 @@ def test_two_aims_end_in_a_front(app):
 
 def test_a_parameter_that_is_set_is_not_searched(app):
     assert "no parameter is searched" in sweep("x=0.5", status=1)
+
+
+def test_commands_that_start_together_on_an_empty_server_make_its_tables_once(server):
+    place = server.rpartition("/")[0]
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE together")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(open_storage, [f"{place}/together"] * 4))
+    found[0].create_new_study([StudyDirection.MAXIMIZE], "shared")
+    assert [len(storage.get_all_studies()) for storage in found] == [1, 1, 1, 1]

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import DBAPIError
 
 from oadls.errors import UserError
 
@@ -65,12 +66,7 @@ class Trials:
             self.total = min(total, math.prod(len(each) for each in choices.values()))
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")  # ours: alive()
-        self.storage = RDBStorage(
-            storage,
-            heartbeat_interval=HEARTBEAT,
-            grace_period=GRACE,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-        )
+        self.storage = open_storage(storage)
         self.study = optuna.create_study(
             study_name=name,
             storage=self.storage,
@@ -168,6 +164,22 @@ class Trials:
 
     def _has(self, *states: TrialState) -> bool:
         return bool(self.study.get_trials(deepcopy=False, states=states))
+
+
+def open_storage(url: str) -> RDBStorage:
+    """The database with its tables; another command may be making them at the same time."""
+    make = partial(
+        RDBStorage,
+        url,
+        heartbeat_interval=HEARTBEAT,
+        grace_period=GRACE,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+    )
+    try:
+        return make()
+    except DBAPIError:  # the other was first: by now all tables are there
+        time.sleep(1)
+        return make()
 
 
 def counts(trial: FrozenTrial) -> bool:
