@@ -38,6 +38,8 @@ def measure_run(folder: Path) -> dict[str, Any]:
     if not (folder / "metrics.json").is_file():
         raise UserError(f"cost: {folder} holds no finished run (metrics.json)")
     experiment = Experiment.open(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
+    if entry := json.loads(_folds(folder)[0].read_text()).get("tuned"):
+        experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
     keys = keys[np.linspace(0, len(keys) - 1, min(CELLS, len(keys))).astype(int)]
     with fitted_of(experiment, folder) as fitted:

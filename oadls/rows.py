@@ -106,7 +106,7 @@ def find_rows(
         if unknown := set(names or ()) - set(known):
             raise UserError(f"rows: {sorted(unknown)} are none of {sorted(known)}")
         rows = [
-            _compose(name, folder / name, (f"+{GROUP}={name}", f"cells={cells}", *overrides))
+            _compose(name, folder / name, [f"+{GROUP}={name}", f"cells={cells}", *overrides])
             for name in (known if names is None else dict.fromkeys(names))
         ]
     return sorted(rows, key=lambda row: row.place)
@@ -121,12 +121,23 @@ def trained_before(folder: Path, cells: str, *, overrides: Sequence[str]) -> lis
     return [row for row in rows if row.name in begun and row.is_same]
 
 
-def _compose(name: str, folder: Path, overrides: tuple[str, ...]) -> Row:
+def _compose(name: str, folder: Path, overrides: Sequence[str]) -> Row:
+    """A row, and why it is none where its settings do not go together."""
     try:
-        config = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
+        used = tuple(_fitting(overrides))
+        config = OmegaConf.to_container(compose("train", list(used)), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        return Row(name, folder, overrides, {}, " ".join(str(error).split()))
-    return Row(name, folder, overrides, config)  # type: ignore[arg-type]
+        return Row(name, folder, tuple(overrides), {}, " ".join(str(error).split()))
+    return Row(name, folder, used, config)  # type: ignore[arg-type]
+
+
+def _fitting(overrides: Sequence[str]) -> Sequence[str]:
+    """The overrides without the schedule where the row has none: it is as quick as it can be."""
+    others = [each for each in overrides if not each.startswith("schedule=")]
+    if len(others) == len(overrides):
+        return overrides
+    chosen = compose("train", others, return_hydra_config=True).hydra.runtime.choices
+    return overrides if "schedule" in chosen else others
 
 
 def _quoted(path: Path) -> str:

@@ -44,11 +44,20 @@ def table_3(rows: Sequence[Row], faults: Mapping[str, str]) -> pd.DataFrame:
                 record |= _gains(runs[OURS], runs[record["row"]])
         records += _floors(runs[OURS][0])
     table = pd.DataFrame(records)
+    table["title"] = distinct(table["title"].tolist(), table["method"].tolist())
     for score in SCORES:
         if f"{score}_p" in table:
             p = [None if np.isnan(value) else value for value in table[f"{score}_p"].astype(float)]
             table[f"{score}_p_holm"] = np.array(holm(p), dtype=float)
     return table
+
+
+def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
+    """Titles that stand more than once get the first words of their method, up to a comma."""
+    return [
+        f"{title} ({method.partition(',')[0]})" if titles.count(title) > 1 else title
+        for title, method in zip(titles, methods, strict=True)
+    ]
 
 
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -78,7 +87,7 @@ def _record(
         found = contradictions(printed)
         record["contradictions"] = "; ".join(f"{name}: {why}" for name, why in found.items())
     if run:
-        record |= {"from_scratch": not run[0]["pretrained"], **_scores(run[0]["test"])}
+        record |= {"from_scratch": run[0]["pretrained"] is False, **_scores(run[0]["test"])}
         record["withheld"] = run[0]["withheld"]
         measured = json.loads(cost.read_text()) if cost.is_file() else {}
         record |= {name: measured.get(name) for name in COSTS}

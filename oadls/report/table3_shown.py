@@ -1,4 +1,4 @@
-"""Table 3 as a reader sees it: in per cent, each row with its interval and what the paper prints."""
+"""Table 3 as a reader sees it: in per cent, with intervals and with what the paper prints."""
 
 from collections.abc import Sequence
 from typing import Any
