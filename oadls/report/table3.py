@@ -1,0 +1,186 @@
+"""Table 3: every system on the same cells and folds, beside what the paper prints of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from oadls.comparison import compare_paired, holm, stack
+from oadls.metrics import SCORES
+from oadls.report.paper import TABLE_3, contradictions
+from oadls.rows import Row
+
+OURS = "oadls"
+RANKED = "precision"  # the score by which the paper's fitness ranks, and the verdict speaks
+FLOORS = {"majority": "Majority class", "cell_area": "Area of the cell alone"}
+COSTS = (
+    "parameters",
+    "trained",
+    "multiply_adds",
+    "test_views",
+    "training_seconds",
+    "inference_seconds",
+    "threads",
+)
+
+
+def table_3(rows: Sequence[Row], faults: Mapping[str, str]) -> pd.DataFrame:
+    """One record a row, the trivial baselines of OADLS-ALDC's run after them.
+
+    faults : why a row failed, which then has no score
+    returns row, title, method, schedule, tuned (settings tried in each fold), from_scratch, failed
+        (why, else empty), cells, unit (of the intervals), warning (why there is none); of each
+        score the value, its low and high, what is printed (all fractions), OADLS-ALDC less this
+        row (gain) with low, high, p and p_holm, corrected over the rows; the costs; contradictions
+        of the printed values
+    """
+    runs = {row.name: _read(row) for row in rows if row.done and row.name not in faults}
+    records = [_record(row, faults.get(row.name, ""), runs.get(row.name)) for row in rows]
+    if OURS in runs:
+        for record in records:
+            if record["row"] in runs and record["row"] != OURS:
+                record |= _gains(runs[OURS], runs[record["row"]])
+        records += _floors(runs[OURS][0])
+    table = pd.DataFrame(records)
+    table["title"] = distinct(table["title"].tolist(), table["method"].tolist())
+    for score in SCORES:
+        if f"{score}_p" in table:
+            p = [None if np.isnan(value) else value for value in table[f"{score}_p"].astype(float)]
+            table[f"{score}_p_holm"] = np.array(holm(p), dtype=float)
+    return table
+
+
+def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
+    """Titles that stand more than once get the first words of their method, up to a comma."""
+    return [
+        f"{title} ({method.partition(',')[0]})" if titles.count(title) > 1 else title
+        for title, method in zip(titles, methods, strict=True)
+    ]
+
+
+def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
+    """metrics.json and predictions.csv of a finished run."""
+    predictions = pd.read_csv(
+        row.folder / "predictions.csv", dtype={"group": str}, float_precision="round_trip"
+    )
+    return json.loads((row.folder / "metrics.json").read_text()), predictions
+
+
+def _record(
+    row: Row, fault: str, run: tuple[dict[str, Any], pd.DataFrame] | None
+) -> dict[str, Any]:
+    about = row.settings.get("row") or {}
+    tune, cost = row.settings.get("tune") or [None], row.folder / "cost.json"
+    printed = TABLE_3.get(about.get("printed") or "", {})
+    record: dict[str, Any] = {
+        "row": row.name,
+        "title": about.get("title") or row.name,
+        "method": about.get("method") or "",
+        "schedule": about.get("schedule") or "",
+        "tuned": len(tune),
+        "failed": fault or ("" if run else "not finished"),
+        **{f"{score}_printed": value / 100 for score, value in printed.items()},
+    }
+    if printed:
+        found = contradictions(printed)
+        record["contradictions"] = "; ".join(f"{name}: {why}" for name, why in found.items())
+    if run:
+        record |= {"from_scratch": run[0]["pretrained"] is False, **_scores(run[0]["test"])}
+        record["withheld"] = run[0]["withheld"]
+        measured = json.loads(cost.read_text()) if cost.is_file() else {}
+        record |= {name: measured.get(name) for name in COSTS}
+    return record
+
+
+def _scores(test: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of metrics.json's "test" with their intervals."""
+    uncertainty = test["uncertainty"]
+    found = {
+        "cells": test["cells"],
+        "groups": uncertainty["groups"],
+        "unit": uncertainty["unit"],
+        "warning": uncertainty["warning"],
+    }
+    for score in SCORES:
+        low, high = uncertainty["intervals"][score] or (None, None)
+        found |= {score: test[score], f"{score}_low": low, f"{score}_high": high}
+    return found
+
+
+def _gains(
+    ours: tuple[dict[str, Any], pd.DataFrame], other: tuple[dict[str, Any], pd.DataFrame]
+) -> dict[str, Any]:
+    """OADLS-ALDC less another row on the same cells, paired over the same groups."""
+    classes = ours[0]["classes"]
+    try:
+        labels, first, second, groups = stack([(ours[1], other[1])], classes=classes)
+    except (KeyError, ValueError):
+        return {"uncompared": "it tested other cells"}
+    found = compare_paired(labels, first, second, groups, classes=classes)
+    gains: dict[str, Any] = {}
+    for score, values in found["difference"].items():
+        low, high = values["interval"] or (None, None)
+        gains |= {f"{score}_gain": values["value"], f"{score}_p": values["p"]}
+        gains |= {f"{score}_gain_low": low, f"{score}_gain_high": high}
+    return gains
+
+
+def _floors(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is trivial, as the run of OADLS-ALDC has scored it."""
+    found = metrics.get("floors", {})
+    about = {"method": "trivial baseline", "schedule": "", "failed": "", "from_scratch": False}
+    return [
+        {"row": name, "title": title, **about, **_scores(found[name])}
+        for name, title in FLOORS.items()
+        if name in found
+    ]
+
+
+def verdict(table: pd.DataFrame) -> str:
+    """Who wins by macro precision, and over whom OADLS-ALDC is ahead or behind beyond chance."""
+    trained = table[(table["failed"] == "") & ~table["row"].isin(list(FLOORS))]
+    if not len(trained):
+        return "No row has been trained."
+    best = trained.loc[trained[RANKED].idxmax()]
+    first = f"{best['title']} has the highest macro precision, {100 * best[RANKED]:.1f} %"
+    if OURS not in set(trained["row"]):
+        return f"{first}. OADLS-ALDC has not been trained: nothing is compared with it."
+    ours = trained[trained["row"] == OURS].iloc[0]
+    others = trained[trained["row"] != OURS]
+    if best["row"] != OURS:
+        place = 1 + int((others[RANKED] > ours[RANKED]).sum())
+        first += f"; OADLS-ALDC has {100 * ours[RANKED]:.1f} %, place {place} of {len(trained)}"
+    return " ".join([f"{first}.", *_over(others, ours)])
+
+
+def _over(others: pd.DataFrame, ours: pd.Series) -> list[str]:
+    """Sentences on the differences between OADLS-ALDC and the other rows."""
+    compared = others[others.get(f"{RANKED}_gain", pd.Series(np.nan, others.index)).notna()]
+    if not len(compared):
+        return ["No other row was tested on the same cells."]
+    known = compared[compared[f"{RANKED}_gain_low"].notna()]
+    ahead, behind = known[f"{RANKED}_gain_low"] > 0, known[f"{RANKED}_gain_high"] < 0
+    sure = compared[f"{RANKED}_p_holm"] < 0.05
+    if not len(known):
+        few = ours["warning"] or "no resample differs"
+        said = [f"No difference has an interval ({few})."]
+    else:
+        said = [
+            f"OADLS-ALDC is better than {ahead.sum()} of {len(compared)} rows with an interval "
+            f"that excludes zero{_names(known[ahead])}, and worse than {behind.sum()}"
+            f"{_names(known[behind])}; from the others it cannot be told apart on these cells."
+        ]
+    better = sure & (compared[f"{RANKED}_gain"] > 0)
+    worse = sure & (compared[f"{RANKED}_gain"] < 0)
+    return [
+        *said,
+        f"With p corrected for {len(compared)} comparisons below .05 it is better than "
+        f"{better.sum()}{_names(compared[better])} and worse than {worse.sum()}"
+        f"{_names(compared[worse])}.",
+    ]
+
+
+def _names(rows: pd.DataFrame) -> str:
+    return f" ({', '.join(rows['title'])})" if len(rows) else ""
