@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import cross_val_predict
+from sklearn.preprocessing import StandardScaler
 
 from oadls.baselines.folds import inner_folds
 from oadls.baselines.gao import minimise
-from oadls.baselines.svm import rbf_pipeline
+from oadls.baselines.svm import rbf_machine, rbf_pipeline
 from oadls.baselines.tempered import Tempered
 from oadls.errors import UserError
 from oadls.metrics import class_scores, confusion_matrix, fitness
@@ -73,15 +73,22 @@ class GaoSvm(ClassifierMixin, BaseEstimator):
         self, X: np.ndarray, codes: np.ndarray, groups: np.ndarray | None
     ) -> Callable[[float, float], float]:
         """(C, gamma) -> fitness of what is predicted for the held-out cells of all folds."""
-        splits = inner_folds(codes, groups=groups, folds=self.folds, seed=self.seed)
+        parts = []
+        for training, out in inner_folds(codes, groups=groups, folds=self.folds, seed=self.seed):
+            scale = StandardScaler().fit(X[training])  # the same for every C and gamma
+            parts.append(
+                (scale.transform(X[training]), codes[training], scale.transform(X[out]), out)
+            )
 
         def judge(C: float, gamma: float) -> float:
-            machine = rbf_pipeline(
+            machine = rbf_machine(
                 C=C, gamma=gamma, class_weight=self.class_weight, iterations=PATIENCE
             )
+            predicted = np.empty_like(codes)
             with warnings.catch_warnings():  # a machine that does not converge is a poor one
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                predicted = cross_val_predict(machine, X, codes, cv=splits)
+                for seen, labels, unseen, out in parts:
+                    predicted[out] = machine.fit(seen, labels).predict(unseen)
             found = class_scores(confusion_matrix(codes, predicted, number=len(self.classes_)))
             return fitness(float(found["precision"].mean()), float(found["f1"].mean()))
 
