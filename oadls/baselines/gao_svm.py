@@ -17,7 +17,8 @@ from oadls.metrics import class_scores, confusion_matrix, fitness
 
 LOW, HIGH = (-5.0, -15.0), (15.0, 3.0)  # of log2 C and log2 gamma
 FEW = 20  # cells of a class that are always looked at in the search, if there are so many
-PATIENCE = 100_000  # iterations of one fit in the search; C = 2^15 on mixed classes has no end
+# Iterations of a fit in the search and at last: C = 2^15 on mixed classes would take hours.
+PATIENCE, LAST_PATIENCE = 100_000, 1_000_000
 
 
 class GaoSvm(ClassifierMixin, BaseEstimator):
@@ -54,7 +55,9 @@ class GaoSvm(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise UserError(f"gao_svm: two classes to tell apart, got {self.classes_.tolist()}")
         drawn = draw_cells(codes, at_most=self.cells, seed=self.seed)
-        judge = self._judge(X[drawn], codes[drawn], None if groups is None else groups[drawn])
+        judge = self._judge(
+            X[drawn], codes[drawn], None if groups is None else np.asarray(groups)[drawn]
+        )
         point, loss, losses = minimise(
             lambda point: -judge(*np.exp2(point)),
             LOW,
@@ -65,7 +68,12 @@ class GaoSvm(ClassifierMixin, BaseEstimator):
         )
         self.C_, self.gamma_ = np.exp2(point).tolist()
         self.fitness_, self.history_ = -loss, [-value for value in losses]
-        best = rbf_pipeline(C=self.C_, gamma=self.gamma_, class_weight=self.class_weight)
+        best = rbf_pipeline(
+            C=self.C_,
+            gamma=self.gamma_,
+            class_weight=self.class_weight,
+            iterations=LAST_PATIENCE,
+        )
         self.model_ = Tempered(best, seed=self.seed).fit(X, codes)
         return self
 

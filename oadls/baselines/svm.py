@@ -5,9 +5,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 
-def rbf_pipeline(*, C: float, gamma: float | str, class_weight: str | None) -> Pipeline:
+def rbf_pipeline(
+    *, C: float, gamma: float | str, class_weight: str | None, iterations: int = -1
+) -> Pipeline:
     """Unfitted StandardScaler -> `rbf_machine`."""
-    return make_pipeline(StandardScaler(), rbf_machine(C=C, gamma=gamma, class_weight=class_weight))
+    machine = rbf_machine(C=C, gamma=gamma, class_weight=class_weight, iterations=iterations)
+    return make_pipeline(StandardScaler(), machine)
 
 
 def rbf_machine(
