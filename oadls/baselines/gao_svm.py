@@ -6,18 +6,19 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import cross_val_predict
+from sklearn.preprocessing import StandardScaler
 
 from oadls.baselines.folds import inner_folds
 from oadls.baselines.gao import minimise
-from oadls.baselines.svm import rbf_pipeline
+from oadls.baselines.svm import rbf_machine, rbf_pipeline
 from oadls.baselines.tempered import Tempered
 from oadls.errors import UserError
 from oadls.metrics import class_scores, confusion_matrix, fitness
 
 LOW, HIGH = (-5.0, -15.0), (15.0, 3.0)  # of log2 C and log2 gamma
 FEW = 20  # cells of a class that are always looked at in the search, if there are so many
-PATIENCE = 100_000  # iterations of one fit in the search; C = 2^15 on mixed classes has no end
+# Iterations of a fit in the search and at last: C = 2^15 on mixed classes would take hours.
+PATIENCE, LAST_PATIENCE = 100_000, 1_000_000
 
 
 class GaoSvm(ClassifierMixin, BaseEstimator):
@@ -54,7 +55,9 @@ class GaoSvm(ClassifierMixin, BaseEstimator):
         if len(self.classes_) < 2:
             raise UserError(f"gao_svm: two classes to tell apart, got {self.classes_.tolist()}")
         drawn = draw_cells(codes, at_most=self.cells, seed=self.seed)
-        judge = self._judge(X[drawn], codes[drawn], None if groups is None else groups[drawn])
+        judge = self._judge(
+            X[drawn], codes[drawn], None if groups is None else np.asarray(groups)[drawn]
+        )
         point, loss, losses = minimise(
             lambda point: -judge(*np.exp2(point)),
             LOW,
@@ -65,7 +68,12 @@ class GaoSvm(ClassifierMixin, BaseEstimator):
         )
         self.C_, self.gamma_ = np.exp2(point).tolist()
         self.fitness_, self.history_ = -loss, [-value for value in losses]
-        best = rbf_pipeline(C=self.C_, gamma=self.gamma_, class_weight=self.class_weight)
+        best = rbf_pipeline(
+            C=self.C_,
+            gamma=self.gamma_,
+            class_weight=self.class_weight,
+            iterations=LAST_PATIENCE,
+        )
         self.model_ = Tempered(best, seed=self.seed).fit(X, codes)
         return self
 
@@ -73,15 +81,22 @@ class GaoSvm(ClassifierMixin, BaseEstimator):
         self, X: np.ndarray, codes: np.ndarray, groups: np.ndarray | None
     ) -> Callable[[float, float], float]:
         """(C, gamma) -> fitness of what is predicted for the held-out cells of all folds."""
-        splits = inner_folds(codes, groups=groups, folds=self.folds, seed=self.seed)
+        parts = []
+        for training, out in inner_folds(codes, groups=groups, folds=self.folds, seed=self.seed):
+            scale = StandardScaler().fit(X[training])  # the same for every C and gamma
+            parts.append(
+                (scale.transform(X[training]), codes[training], scale.transform(X[out]), out)
+            )
 
         def judge(C: float, gamma: float) -> float:
-            machine = rbf_pipeline(
+            machine = rbf_machine(
                 C=C, gamma=gamma, class_weight=self.class_weight, iterations=PATIENCE
             )
+            predicted = np.empty_like(codes)
             with warnings.catch_warnings():  # a machine that does not converge is a poor one
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                predicted = cross_val_predict(machine, X, codes, cv=splits)
+                for seen, labels, unseen, out in parts:
+                    predicted[out] = machine.fit(seen, labels).predict(unseen)
             found = class_scores(confusion_matrix(codes, predicted, number=len(self.classes_)))
             return fitness(float(found["precision"].mean()), float(found["f1"].mean()))
 

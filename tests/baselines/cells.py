@@ -19,7 +19,7 @@ def grainy_cell(*, side=40, corner=(6, 9), height=22, width=19, seed=0):
     return image, mask
 
 
-def drawn_cells(*, patients=12, each=5, size=64):
+def drawn_cells(*, patients=10, each=4, size=64):
     """Images and masks of drawn cells, labels (N,) 0 or 1, patients (N,)."""
     pictures, labels, owners = [], [], []
     for patient in range(patients):
