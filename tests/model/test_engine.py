@@ -56,7 +56,6 @@ def test_onnxruntime_gives_the_maps_of_torch(settings):
         ("densenet121", 32),
         ("mobilenetv2_100", 32),
         ("inception_v3", 75),
-        ("vit_tiny_patch16_224", 32),
         ("vit_small_patch14_dinov2", 28),
         ("oadls_cnn", 32),
         ("oadls_vgg16_bn_eca", 32),

@@ -75,16 +75,18 @@ def test_maps_are_those_of_torchvision_with_the_weights_of_its_file(tmp_path, na
 @pytest.mark.parametrize(
     ("name", "size", "train_last"),
     [
-        ("vit_tiny_patch16_224", 32, 0),
-        ("vit_tiny_patch16_224", 64, "all"),
-        ("vit_relpos_small_patch16_224", 32, 0),  # pools by a mean, and then has a norm
-        ("swin_tiny_patch4_window7_224", 64, 0),  # its maps are (B, H, W, C)
+        ("test_vit", 32, 0),  # timm's own for tests: its class token
+        ("test_vit", 64, "all"),
+        ("test_vit3", 64, 0),  # pools by attention
+        ("test_vit_relpos", 64, "all"),  # by a mean, and then has a norm
+        ("test_mambaout", 64, 0),  # its maps are (B, H, W, C)
     ],
 )
 def test_a_transformer_gives_what_it_pools_from_its_tokens(name, size, train_last):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = timm.create_model(name, num_classes=0, img_size=size).eval()
+        own = {"img_size": size} if "vit" in name else {}
+        model = timm.create_model(name, num_classes=0, **own).eval()
     network = Backbone(name=name, weights="random", size=size, train_last=train_last).eval()
     with torch.no_grad():
         wanted = model((pixels(size) - 0.5) / 0.5)  # (B, C)
@@ -110,9 +112,7 @@ def test_vgg16_is_its_convolutions_alone():
     assert sum(v.numel() for v in weights_of.values()) == by_hand
 
 
-@pytest.mark.parametrize(
-    "name", ["vgg16", "vit_tiny_patch16_224", "mobilenetv3_small_050", "convnext_atto"]
-)
+@pytest.mark.parametrize("name", ["vgg16", "test_vit", "mobilenetv3_small_050", "test_convnext"])
 def test_every_trained_parameter_gets_a_gradient(name):
     network = Backbone(name=name, weights="random", size=32, train_last="all").train()
     network(pixels(32))[0].square().sum().backward()

@@ -10,7 +10,7 @@ from oadls.errors import UserError
 from oadls.model.backbone import Backbone
 from oadls.model.weights import create
 
-TINY = "vit_tiny_patch16_224"
+TINY = "test_vit"  # timm's own for tests: 10 × 10 patches of 16 px, 64 channels
 DINO = "vit_small_patch14_dinov2"  # of which DinoBloom-S is one
 
 
@@ -41,7 +41,7 @@ WRAPPED = {
     "timm's own": lambda weights: weights,
     "of a training": lambda weights: {"state_dict": weights, "epoch": 3},
     "of another": lambda weights: {"model": weights, "optimizer": {"lr": 0.1}},
-    "plain DINOv2": lambda weights: weights | {"mask_token": torch.zeros(1, 192)},
+    "plain DINOv2": lambda weights: weights | {"mask_token": torch.zeros(1, 64)},
     "on several devices": lambda weights: {f"module.{k}": v for k, v in weights.items()},
     "DinoBloom": as_dinobloom,
 }
@@ -51,7 +51,7 @@ WRAPPED = {
 def test_weights_are_found_in_whatever_they_are_wrapped(tiny, tmp_path, kind):
     path = tmp_path / "weights.pth"
     torch.save(WRAPPED[kind](dict(tiny.state_dict())), path)
-    loaded = create(name=TINY, weights=str(path), size=224).state_dict()
+    loaded = create(name=TINY, weights=str(path), size=160).state_dict()
     assert set(tiny.state_dict()) - set(loaded) == {"head.weight", "head.bias"}
     assert all(torch.equal(value, tiny.state_dict()[key]) for key, value in loaded.items())
 
@@ -75,11 +75,11 @@ def test_positions_are_interpolated_to_another_size(tiny, tmp_path, size):
     torch.save(as_dinobloom(tiny.state_dict()), tmp_path / "weights.pth")
     model = create(name=TINY, weights=str(tmp_path / "weights.pth"), size=size)
     side = size // 16
-    assert model.pos_embed.shape == (1, 1 + side * side, 192)
+    assert model.pos_embed.shape == (1, 1 + side * side, 64)
     before, after = (m.pos_embed[0].detach().numpy() for m in (tiny, model))
     np.testing.assert_array_equal(after[0], before[0])  # of the class token
-    for channel in range(0, 192, 48):
-        plane = Image.fromarray(before[1:, channel].reshape(14, 14))
+    for channel in range(0, 64, 16):
+        plane = Image.fromarray(before[1:, channel].reshape(10, 10))
         wanted = np.asarray(plane.resize((side, side), Image.Resampling.BICUBIC))
         np.testing.assert_allclose(after[1:, channel].reshape(side, side), wanted, atol=1e-4)
 
