@@ -11,6 +11,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from oadls.errors import UserError
 from oadls.model.backbone import Backbone
+from oadls.model.whole_batch import see_whole_batch
 
 
 def pixels(size, *, batch=2):
@@ -133,3 +134,12 @@ def test_every_trained_parameter_gets_a_gradient(name):
 def test_images_that_a_model_cannot_take_are_refused(name, size, rule):
     with pytest.raises(UserError, match=rule):
         Backbone(name=name, weights="random", size=size)
+
+
+def test_a_batch_norm_that_cannot_see_the_whole_batch_is_refused():
+    class Own(nn.BatchNorm2d):
+        """One that does something else."""
+
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Sequential(Own(3)))
+    with pytest.raises(UserError, match=r"BatchNorm2d, BatchNormAct2d, 1\.0 is Own"):
+        see_whole_batch(network)
