@@ -116,7 +116,7 @@ class Vgg16BnEca(VGG):
 def checkpoint_filter_fn(weights: dict[str, Tensor], model: Vgg16BnEca) -> dict[str, Tensor]:
     """Weights of vgg16_bn for the network with attention; attention and classifier stay as drawn.
 
-    timm calls it, by this name, for weights of the hub.
+    timm is given it for weights of the hub; for files it is found by its name, as timm's are.
     """
     drawn = {k: v for k, v in model.state_dict().items() if ".eca." in k or k.startswith("head.")}
     return drawn | {key: value for key, value in weights.items() if key.startswith("features.")}
