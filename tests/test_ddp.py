@@ -29,6 +29,8 @@ from tests.whole_batch import (
     norm_over,
     of_layers,
     states,
+    steps_of_backbone,
+    timms_norm,
     weighted_classifier,
     whole_batch,
 )
@@ -67,6 +69,7 @@ def layers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     [
         ("2d", nn.BatchNorm2d(3), (7, 3, 4, 5)),
         ("1d", nn.BatchNorm1d(6, affine=False), (5, 6)),
+        ("act", timms_norm(), (7, 3, 4, 5)),
     ],
 )
 def test_two_ranks_normalise_as_torch_does_the_whole_batch(
@@ -82,6 +85,15 @@ def test_two_ranks_normalise_as_torch_does_the_whole_batch(
         else:
             whole = torch.cat([part[key] for part in parts])
             torch.testing.assert_close(whole, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_backbone_from_scratch_learns_from_two_ranks_as_from_one(layers: list) -> None:
+    wanted = steps_of_backbone()
+    assert any("running_mean" in name for name in wanted)
+    for found in layers:
+        assert found["backbone"].keys() == wanted.keys()
+        for name, value in wanted.items():
+            torch.testing.assert_close(found["backbone"][name], value, rtol=1e-6, atol=1e-9)
 
 
 def test_the_gradient_is_that_of_the_whole_batch(layers: list) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
-from oadls.model.whole_batch import BatchNorm1d, BatchNorm2d, Dropout
+from oadls.model.whole_batch import BatchNorm1d, BatchNorm2d, Dropout, see_whole_batch
 from oadls.ranks import agree, gather, place_in_batch, rank, share, total, world
 
 WEIGHTS = [1.0, 2.0, 5.0]  # of the classes
@@ -73,6 +74,37 @@ def norm_over(layer: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return found | sums | {f"state {name}": v.clone() for name, v in layer.named_buffers()}
 
 
+def timms_norm() -> nn.Module:
+    """A batch norm that is followed by an activation, in timm's own kind."""
+    layer = BatchNormAct2d(3)
+    layer.running_mean += 2  # type: ignore[operator]
+    return layer
+
+
+def from_scratch(layer: nn.Module) -> nn.Module:
+    """As a network from scratch has it."""
+    see_whole_batch(layer)
+    return layer
+
+
+def backbone_from_scratch() -> nn.Module:
+    """The CNN Model, of which batch norms are half, in float64: rounding must not turn a pool."""
+    from oadls.model.backbone import Backbone
+
+    settings = {"name": "oadls_cnn", "weights": "random", "train_last": "all"}
+    return Backbone(**settings, size=32).double()  # type: ignore[arg-type]
+
+
+def steps_of_backbone() -> dict[str, Tensor]:
+    """Gradients, as DDP takes their sum, and statistics after two batches."""
+    network = backbone_from_scratch()
+    for step in range(2):
+        images = torch.rand(7, 3, 32, 32, generator=torch.Generator().manual_seed(step))
+        network(of_this_rank(images.double()))[0].square().sum().backward()
+    sums = {name: total(p.grad) for name, p in network.named_parameters() if p.grad is not None}
+    return sums | {name: value.clone() for name, value in network.named_buffers()}
+
+
 class Layer(nn.Module):
     """Cells to logits."""
 
@@ -115,6 +147,8 @@ def of_layers() -> dict[str, Any]:
     return {
         "2d": norm_over(BatchNorm2d(3), whole_batch(7, 3, 4, 5)),
         "1d": norm_over(BatchNorm1d(6, affine=False), whole_batch(5, 6)),
+        "act": norm_over(from_scratch(timms_norm()), whole_batch(7, 3, 4, 5)),
+        "backbone": steps_of_backbone(),
         "dropout": [Dropout(0.4)(of_this_rank(whole)) for whole in states()],
         "place": place_in_batch(of_this_rank(torch.zeros(7))),
         "agreed": agree(f"rank {rank()}"),

@@ -114,10 +114,12 @@ class Vgg16BnEca(VGG):
 
 
 def checkpoint_filter_fn(weights: dict[str, Tensor], model: Vgg16BnEca) -> dict[str, Tensor]:
-    """Weights of vgg16_bn as those of the network with attention, which stays as it was drawn."""
-    drawn = {key: value for key, value in model.state_dict().items() if ".eca." in key}
-    left = ("pre_logits.", "classifier.")  # timm's and torchvision's fully connected layers
-    return drawn | {key: value for key, value in weights.items() if not key.startswith(left)}
+    """Weights of vgg16_bn for the network with attention; attention and classifier stay as drawn.
+
+    timm is given it for weights of the hub; for files it is found by its name, as timm's are.
+    """
+    drawn = {k: v for k, v in model.state_dict().items() if ".eca." in k or k.startswith("head.")}
+    return drawn | {key: value for key, value in weights.items() if key.startswith("features.")}
 
 
 @register_model
@@ -133,7 +135,6 @@ def oadls_vgg16_bn_eca(pretrained: bool = False, **settings: Any) -> Vgg16BnEca:
         Vgg16BnEca,
         "oadls_vgg16_bn_eca",
         pretrained,
-        pretrained_strict=False,
         pretrained_filter_fn=checkpoint_filter_fn,
         **settings,
     )

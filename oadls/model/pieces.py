@@ -38,27 +38,31 @@ def drop_idle(model: nn.Module, *, size: int | None) -> list[str]:
     """Take out the parts of a timm model that its features do not need, and return their names.
 
     The fully connected layers of a VGG have nine tenths of its parameters; several devices cannot
-    train a parameter that the loss does not depend on. A gradient is asked for without arithmetic:
-    the model runs on tensors that have no data.
+    train a parameter that the loss does not depend on.
 
-    size : for which it was built, if it is for one alone
+    size : for which the model was built, if it is for one alone
     """
     if isinstance(model, EfficientNet):  # has none
         return []
-    names = [name for name, _ in model.named_parameters()]
-    meta = {name: torch.empty_like(p, device="meta") for name, p in model.named_parameters()}
-    leaves = [tensor.requires_grad_() for tensor in meta.values()]
-    buffers = {f"model.{name}": b.to("meta") for name, b in model.named_buffers()}
-    tensors = {f"model.{name}": tensor for name, tensor in meta.items()} | buffers
-    own: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
-    side = size if size and own["fixed_input_size"] else own["input_size"][-1]
-    images = torch.empty(2, 3, side, side, device="meta")
-    with torch.enable_grad():
-        features = torch.func.functional_call(Features(model), tensors, images)
-        found = torch.autograd.grad(features.sum(), leaves, allow_unused=True)
-    used = {name.split(".")[0] for name, g in zip(names, found, strict=True) if g is not None}
+    used = {name.split(".")[0] for name in _with_gradient(model, size=size)}
     holds = {name for name, part in model.named_children() if list(part.parameters())}
     idle = sorted(holds - used)
     for name in idle:
         setattr(model, name, nn.Identity())
     return idle
+
+
+def _with_gradient(model: nn.Module, *, size: int | None) -> list[str]:
+    """The parameters on which the features depend, found on tensors that have no data."""
+    own: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    side = size if size and own["fixed_input_size"] else own["input_size"][-1]
+    images = torch.empty(2, 3, side, side, device="meta")
+    names = [name for name, _ in model.named_parameters()]
+    leaves = [torch.empty_like(p, device="meta").requires_grad_() for p in model.parameters()]
+    tensors = dict(zip(names, leaves, strict=True))
+    tensors |= {name: buffer.to("meta") for name, buffer in model.named_buffers()}
+    with torch.enable_grad():
+        of_model = {f"model.{name}": tensor for name, tensor in tensors.items()}
+        features = torch.func.functional_call(Features(model), of_model, images)
+        found = torch.autograd.grad(features.sum(), leaves, allow_unused=True)
+    return [name for name, gradient in zip(names, found, strict=True) if gradient is not None]

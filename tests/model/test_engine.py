@@ -17,8 +17,8 @@ def backbone(**settings):
     return Backbone(**{**defaults, **settings})
 
 
-def pictures(number=3):
-    drawn = np.random.default_rng(0).integers(0, 256, (number, SIZE, SIZE, 3), dtype=np.uint8)
+def pictures(number=3, size=SIZE):
+    drawn = np.random.default_rng(0).integers(0, 256, (number, size, size, 3), dtype=np.uint8)
     drawn[0, :, :20] = 0  # a cell that was cut out on black
     return drawn
 
@@ -46,9 +46,29 @@ def statistics_as_after_training(model):
 )
 def test_onnxruntime_gives_the_maps_of_torch(settings):
     network = backbone(**settings)
+    compare(network)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("vgg16", 32),
+        ("densenet121", 32),
+        ("mobilenetv2_100", 32),
+        ("inception_v3", 75),
+        ("vit_small_patch14_dinov2", 28),
+        ("oadls_cnn", 32),
+        ("oadls_vgg16_bn_eca", 32),
+    ],
+)
+def test_onnxruntime_gives_the_maps_of_torch_for_the_rows_of_table_3(name, size):
+    compare(backbone(name=name, size=size, taps=[-1]))
+
+
+def compare(network):
     statistics_as_after_training(network.frozen)
-    expected = with_torch(network)(pictures())
-    found = with_onnxruntime(network)(pictures())
+    expected = with_torch(network)(pictures(size=network.size))
+    found = with_onnxruntime(network)(pictures(size=network.size))
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype == np.float32

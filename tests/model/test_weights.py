@@ -67,6 +67,7 @@ def test_without_a_hub_the_error_names_both_ways_out(monkeypatch, tmp_path):
     ("name", "weights", "rule"),
     [
         ("efficientnet_lite_9000", "random", "must be a timm model"),
+        (f"{NAME}.in9k", "random", "no timm model: Invalid pretrained tag"),
         (NAME, "package", "holds tf_efficientnet_lite2 only"),
         (NAME, "no/such/file.pth", "path of a file"),
     ],
