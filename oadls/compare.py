@@ -123,7 +123,7 @@ class Board:
             self._say(name, "was done before" if ending.status is None else f"done in {minutes}")
 
     def _say(self, name: str, text: str, style: str = "") -> None:
-        self.console.print(f"{name:24}{escape(text)}", style=style, soft_wrap=True)
+        self.console.print(f"{name:28}{escape(text)}", style=style, soft_wrap=True)
 
 
 def _names(text: str) -> list[str]:

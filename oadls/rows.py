@@ -127,7 +127,8 @@ def _compose(name: str, folder: Path, overrides: Sequence[str]) -> Row:
         used = tuple(_fitting(overrides))
         config = OmegaConf.to_container(compose("train", list(used)), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        return Row(name, folder, tuple(overrides), {}, " ".join(str(error).split()))
+        why = " ".join(str(error).partition("Config search path")[0].split())
+        return Row(name, folder, tuple(overrides), {}, why)
     return Row(name, folder, used, config)  # type: ignore[arg-type]
 
 

@@ -62,9 +62,7 @@ def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
 
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and predictions.csv of a finished run."""
-    predictions = pd.read_csv(
-        row.folder / "predictions.csv", dtype={"group": str}, float_precision="round_trip"
-    )
+    predictions = pd.read_csv(row.folder / "predictions.csv", dtype={"group": str})
     return json.loads((row.folder / "metrics.json").read_text()), predictions
 
 

@@ -18,6 +18,7 @@ from oadls.report.table3_shown import (
     cost_rows,
     gain_rows,
     markdown,
+    model_text,
     notes,
     score_rows,
 )
@@ -117,7 +118,8 @@ def print_table(table: pd.DataFrame, page: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    lines = score_rows(table)
+    lost = table[table["failed"] != ""]
+    lines = score_rows(table[table["failed"] == ""])
     printed = Table(title="Table 3, per cent (95 % interval)")
     for name in lines.columns:
         printed.add_column(name, no_wrap=name != "model")
@@ -132,6 +134,8 @@ def print_table(table: pd.DataFrame, page: Path) -> None:
         for values in gains.itertuples(index=False):
             second.add_row(*map(escape, values))
         console.print(second)
+    for row in lost.to_dict("records"):
+        console.print(escape(model_text(row)), style="red", soft_wrap=True, highlight=False)
     for line in (*notes(table), verdict(table)):
         console.print(escape(line), highlight=False)
     console.print(f"Everything is in {page}", soft_wrap=True, highlight=False)

@@ -1,0 +1,170 @@
+"""The rows of Table 3 are run once each, whatever is killed, fails or was done before."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from oadls.compare import main
+from oadls.errors import UserError
+from oadls.rows import Row, differences, find_rows
+from tests.runs import CONF
+
+TINY = """
+# @package _global_
+defaults:
+  - /cells: synthetic
+  - override /split: grouped_kfold
+  - override /model/head: linear_probe
+name: table3/{name}
+report: false
+floors: false
+row: {{title: The {name}, printed: {printed}, method: linear layer, schedule: one epoch}}
+data: {{patients: 8, cells_per_patient: 2, window: {window}}}
+split: {{folds: 2, val: 0.5}}
+model: {{backbone: {{size: 64}}}}
+training: {{epochs: 1, views: 1, test_views: 1}}
+"""
+
+
+@pytest.fixture(scope="module")
+def more(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where rows of our own are: tiny ones, and one whose setting is refused."""
+    home = tmp_path_factory.mktemp("conf")
+    place = home / "experiment" / "table3"
+    place.mkdir(parents=True)
+    for name, printed, window in (
+        ("tiny", "vgg16", 110),
+        ("other", "null", 110),
+        ("bad", "vit", -1),
+    ):
+        text = TINY.format(name=name, printed=printed, window=window)
+        (place / f"{name}.yaml").write_text(text.lstrip())
+    return f"hydra.searchpath=[file://{home}]"
+
+
+def rows_of(folder: Path, *overrides: str, names: tuple[str, ...] = ("tiny",)) -> list[Row]:
+    cells = ["data.patients=8", "data.cells_per_patient=2"]
+    return find_rows(folder, "synthetic", overrides=[*overrides, *cells], names=names)
+
+
+def started(folder: Path, name: str) -> int:
+    """How often a row was started."""
+    return (folder / f"{name}.log").read_text().count("-m oadls.train")
+
+
+def test_a_killed_command_goes_on_where_it_was_and_loses_no_row(more: str, tmp_path: Path) -> None:
+    arguments = [
+        "cells=synthetic",
+        "rows=[tiny,bad]",
+        "data.patients=8",
+        "data.cells_per_patient=2",
+        "costs=false",
+        f"folder={tmp_path}",
+        more,
+    ]
+    command = [sys.executable, "-m", "oadls.compare", *arguments]
+    process = subprocess.Popen(command, cwd=CONF.parent, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "tiny.log").is_file():
+        time.sleep(0.05)
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert main(arguments) == 1  # bad has failed
+    assert started(tmp_path, "tiny") == 1
+    table = pd.read_csv(tmp_path / "table3.csv").set_index("row")
+    metrics = json.loads((tmp_path / "tiny" / "metrics.json").read_text())
+    assert table.loc["tiny", "precision"] == metrics["test"]["precision"]
+    assert "data.window" in table.loc["bad", "failed"]
+    assert "data.window" in (tmp_path / "report.html").read_text()
+    same_command_again(arguments, tmp_path)
+    other_settings_are_refused(more, tmp_path)
+
+
+def same_command_again(arguments: list[str], folder: Path) -> None:
+    """What is done stays as it is, what failed is tried again."""
+    before = (folder / "tiny" / "metrics.json").stat().st_mtime_ns
+    text = (folder / "bad.log").read_text()
+    shutil.rmtree(folder / "figures", ignore_errors=True)
+    assert main(arguments) == 1
+    assert (folder / "tiny" / "metrics.json").stat().st_mtime_ns == before
+    assert started(folder, "tiny") == 1
+    assert (folder / "bad.log").read_text() == text * 2 or started(folder, "bad") == 2
+    assert (folder / "figures" / "fig10.png").is_file()
+
+
+def other_settings_are_refused(more: str, folder: Path) -> None:
+    (row,) = rows_of(folder, more)
+    assert row.command() is None
+    (changed,) = rows_of(folder, more, "training.epochs=2")
+    with pytest.raises(UserError, match="training.epochs was 1, is 2.*folder=ANOTHER"):
+        changed.command()
+    assert not changed.is_same
+    (same,) = rows_of(folder, more, "trainer.precision=32-true")  # may change on resuming
+    assert same.command() is None
+
+
+def test_a_row_that_was_killed_is_resumed(more: str, tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path / "it's a = folder", more)
+    command = row.command()
+    assert command is not None
+    assert not any(part.startswith("ckpt_path") for part in command)
+    row.folder.mkdir(parents=True)
+    OmegaConf.save(OmegaConf.create(row.settings), row.folder / "config.yaml")
+    command = row.command()
+    assert command is not None
+    printed = subprocess.run(
+        [*command, "--cfg", "job", "-p", "ckpt_path"],
+        capture_output=True,
+        text=True,
+        cwd=CONF.parent,
+        check=True,
+    ).stdout
+    assert printed.strip().strip("'\"").replace("''", "'") == str(row.folder)
+
+
+def test_rows_stand_in_the_order_of_the_paper(more: str, tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, more, names=("other", "tiny", "bad"))
+    assert [row.name for row in rows] == ["bad", "tiny", "other"]  # vit, vgg16, not in the paper
+    assert all(not row.fault for row in rows)
+
+
+def test_a_row_without_a_schedule_is_run_as_it_is(more: str, tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path, more, "schedule=reduced")
+    assert not row.fault
+    assert "schedule=reduced" not in row.overrides
+
+
+def test_what_cannot_be_composed_is_the_fault_of_that_row(more: str, tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path, more, "model/head=none_such")
+    assert "model/head/none_such" in row.fault
+    with pytest.raises(UserError, match="none_such"):
+        row.command()
+    with pytest.raises(UserError, match=r"rows: \['none_such'\] are none of"):
+        rows_of(tmp_path, more, names=("none_such",))
+
+
+def test_differences_are_named_by_their_path() -> None:
+    before = {"a": {"b": 1, "c": [1, 2]}, "d": None, "gone": 3}
+    now = {"a": {"b": 2, "c": [1, 2]}, "d": None, "new": "x"}
+    assert list(differences(before, now)) == [
+        "a.b was 1, is 2",
+        "gone was 3, is null",
+        'new was null, is "x"',
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["rows=[cnn]"], ["cells=a", "jobs=0"], ["cells=a", "-m"]]
+)
+def test_a_command_that_is_none_shows_the_usage(arguments: list[str], capsys) -> None:
+    assert main(arguments) == 2
+    assert "usage: python -m oadls.compare cells=NAME" in capsys.readouterr().err
