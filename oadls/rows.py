@@ -19,7 +19,6 @@ from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
 from oadls.settings import project_root
-from oadls.training import RESUMABLE
 
 GROUP = "experiment/table3"
 ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Killed)\b")
@@ -84,6 +83,8 @@ class Row:
 
     def check_same(self) -> None:
         """UserError that names the settings by which the folder's run differs from this row."""
+        from oadls.training import RESUMABLE  # brings torch, which a first start need not wait for
+
         before = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
         assert isinstance(before, dict)
         pair = [{k: v for k, v in c.items() if k not in RESUMABLE} for c in (before, self.settings)]

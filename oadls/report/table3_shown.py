@@ -77,6 +77,17 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def short_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """model, scores, the interval of one, gain and corrected p: what a terminal has room for."""
+    lines = []
+    for row in table[table["failed"] == ""].to_dict("records"):
+        scores = {TITLES[s]: shown(_percent(row[s]), 1) for s in SCORES}
+        scores[TITLES[RANKED]] = value_text(row, RANKED)
+        p = shown(row.get(f"{RANKED}_p_holm"), 3)
+        lines.append({"model": model_text(row), **scores, "ours less it": gain_text(row), "p": p})
+    return pd.DataFrame(lines)
+
+
 def gain_text(row: dict[str, Any]) -> str:
     """ "+2.1", points of macro precision."""
     gain = row.get(f"{RANKED}_gain")
@@ -91,7 +102,7 @@ def cost_rows(table: pd.DataFrame) -> pd.DataFrame:
             "model": row["title"],
             "method": row["method"],
             "schedule": row["schedule"] or "–",
-            "settings tried": row["tuned"],
+            "settings tried": f"{row['tuned']:.0f}",
             "parameters": amount(row.get("parameters")),
             "trained": amount(row.get("trained")),
             "multiply-adds a cell": amount(row.get("multiply_adds")),
@@ -139,13 +150,14 @@ def notes(table: pd.DataFrame) -> Sequence[str]:
     scored = table[(table["failed"] == "") & ~table["row"].isin(list(FLOORS))]
     said = []
     if len(scored):
-        first = scored.iloc[0]
-        for unit, part in scored.groupby("unit"):
+        facts = scored[["cells", "groups", "unit"]].drop_duplicates()
+        for cells, groups, unit in facts.itertuples(index=False):
             said.append(
-                f"Macro scores of {part.iloc[0]['cells']} test cells in per cent; 95 % intervals "
-                f"resample {part.iloc[0]['groups']} groups, a group is {unit}."
+                f"Macro scores of {cells:.0f} test cells in per cent; 95 % intervals resample "
+                f"{groups:.0f} groups, a group is {unit}."
             )
-        said += [f"{first['warning'].capitalize()}."] if first["warning"] else []
+        for warning, part in scored[scored["warning"] != ""].groupby("warning", sort=False):
+            said.append(f"{', '.join(part['title'])}: {warning}.")
     if f"{RANKED}_printed" in table:
         said.append(
             "Printed values are the paper's, most of them copied there from work on other data: "
