@@ -12,6 +12,10 @@ from oadls.report.table3 import FLOORS, OURS, RANKED
 PRINTED = "as printed"
 MARK = "†"  # of a printed value that contradicts the others of its row
 TITLES = {score: score for score in SCORES} | {"f1": "F1", "auroc": "AUROC"}
+SHORT = {"accuracy": "acc.", "sensitivity": "sens.", "specificity": "spec."} | {
+    "f1": "F1",
+    "auroc": "AUROC",
+}
 
 
 def score_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -81,10 +85,10 @@ def short_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model, scores, the interval of one, gain and corrected p: what a terminal has room for."""
     lines = []
     for row in table[table["failed"] == ""].to_dict("records"):
-        scores = {TITLES[s]: shown(_percent(row[s]), 1) for s in SCORES}
-        scores[TITLES[RANKED]] = value_text(row, RANKED)
+        scores = {SHORT.get(s, s): shown(_percent(row[s]), 1) for s in SCORES}
+        scores[RANKED] = value_text(row, RANKED)
         p = shown(row.get(f"{RANKED}_p_holm"), 3)
-        lines.append({"model": model_text(row), **scores, "ours less it": gain_text(row), "p": p})
+        lines.append({"model": model_text(row), **scores, "gain": gain_text(row), "p": p})
     return pd.DataFrame(lines)
 
 

@@ -247,12 +247,12 @@ def test_a_table_of_failures_is_written_too(tmp_path: Path) -> None:
 def test_figures_show_ours_and_what_is_printed(table: pd.DataFrame, measures) -> None:
     figure = plot_rows(table, measures)
     axis = figure.axes[0]
-    names = [label.get_text() for label in axis.get_yticklabels()]
-    assert names == table.loc[table["failed"] == "", "title"].tolist()
+    trained = table[(table["failed"] == "") & (table["row"] != "majority")]
+    names = [" ".join(label.get_text().split()) for label in axis.get_yticklabels()]
+    assert names == trained["title"].tolist()
     points = [line for line in axis.lines if len(line.get_xdata()) == 1]
-    filled = {float(p.get_xdata()[0]) for p in points if p.get_markerfacecolor() != "white"}
-    hollow = {float(p.get_xdata()[0]) for p in points if p.get_markerfacecolor() == "white"}
-    trained = table[table["failed"] == ""]
+    filled = {float(p.get_xdata()[0]) for p in points if p.get_markerfacecolor() != "none"}
+    hollow = {float(p.get_xdata()[0]) for p in points if p.get_markerfacecolor() == "none"}
     assert filled == {100 * v for m in measures for v in trained[m]}
     expected = {100 * v for m in measures for v in trained[f"{m}_printed"].dropna()}
     assert hollow == expected
