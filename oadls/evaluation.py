@@ -13,7 +13,7 @@ from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.ranks import in_turn
 from oadls.run import Fit, Run, probabilities_of
-from oadls.training import make_classifier, make_trainer, predict_sides
+from oadls.training import make_trainer, predict_network
 
 NEW_CELLS = "each cell by the checkpoints that have not seen its patient"
 Card = dict[str, Any]
@@ -98,13 +98,10 @@ def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experi
 def _predict(
     experiment: Experiment, file: Path, card: Card, sides: np.ndarray, cfg: DictConfig
 ) -> pd.DataFrame:
-    network = experiment.network(seed=experiment.config.seed)
-    data = experiment.data(sides, network.backbone)
-    model = make_classifier(experiment, network, card)
     precision = card["config"]["trainer"]["precision"]  # else the metrics of the run would differ
     trainer = make_trainer(
         cfg.trainer, precision=precision, logger=False, enable_checkpointing=False
     )
-    predictions = predict_sides(trainer, model, data, str(file))
+    predictions = predict_network(experiment, file, card, sides, trainer)
     assert len(probabilities_of(predictions)) == (sides != "").sum()
     return predictions

@@ -1,7 +1,7 @@
 """What a config builds before a network is trained: cells, their pictures, splits, networks."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError
 
 from oadls.data.collect import collect
 from oadls.data.dataset import CellData, CellDataset
@@ -25,6 +26,7 @@ from oadls.schema import check_config, check_step
 
 # a checkpoint carries its config: it must not be able to name any other code
 TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*", "optuna.pruners.*")
+TUNABLE = ("model", "optimizer", "training")
 
 
 def build(config: DictConfig, **more: Any) -> Any:
@@ -64,6 +66,34 @@ class Experiment:
         engine = build(config.engine) if "engine" in config else run_local
         prepared.fill(cells.table, engine=engine)
         return cls(config, Cells(prepared.measured(cells.table), cells.excluded), prepared)
+
+    def tuned(self, entry: str) -> "Experiment":
+        """The same cells with settings changed: an entry of the config's `tune`.
+
+        entry : "optimizer.lr=1e-4 model.head.dropout=0.3"
+        raises UserError for a setting that is not there, or is not one of TUNABLE
+        """
+        changes = OmegaConf.from_dotlist(entry.split())
+        for line in entry.split():
+            name = line.split("=")[0]
+            if name.split(".")[0] not in TUNABLE:
+                raise UserError(f"tune: only settings of {', '.join(TUNABLE)} vary, not {name}")
+        try:
+            config = OmegaConf.merge(self.config, changes)
+        except ConfigKeyError as error:
+            raise UserError(f"tune: {str(error).splitlines()[0]}") from None
+        check_config(config)  # type: ignore[arg-type]
+        return replace(self, config=config)
+
+    @property
+    def is_network(self) -> bool:
+        """Whether a network is trained, and not an estimator on numbers."""
+        return "head" in self.config.model
+
+    @cached_property
+    def inputs(self) -> Any:
+        """The numbers that an estimator is given of each cell (oadls/baselines/inputs.py)."""
+        return build(self.config.model.inputs)(self)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -14,16 +14,20 @@ from oadls.data.split import Split, find_leaks
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 
+SIDES = ("train", "val", "test")
+
 
 @dataclass(frozen=True)
 class Fit:
-    """What one network left behind.
+    """What one network, or one estimator in its place, left behind.
 
     name, fold, repeat : of its split
     predictions : row (of the table), side, label (index), probability_0 ... of every cell in it
     history : one row an epoch, empty for a network that was not trained here
     fitness : best validation fitness, NaN for one that was not trained here
     checkpoint : its weights
+    seconds : of training it, and all that were tried beside it; NaN where unknown
+    tuned : the entry of the config's `tune` that validation chose; empty without a choice
     """
 
     name: str
@@ -33,6 +37,8 @@ class Fit:
     history: pd.DataFrame
     fitness: float
     checkpoint: Path
+    seconds: float = math.nan
+    tuned: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,16 @@ def pool_networks(predictions: pd.DataFrame) -> pd.DataFrame:
     return pooled.join(cells[columns].mean()[columns])
 
 
+def prediction_rows(
+    rows: np.ndarray, side: str, labels: np.ndarray, probabilities: np.ndarray
+) -> pd.DataFrame:
+    """What a fit says of the cells of one side, as `Fit.predictions`; probabilities (N, K)."""
+    part = pd.DataFrame({"row": rows, "side": side, "label": labels})
+    for k in range(probabilities.shape[1]):
+        part[f"probability_{k}"] = probabilities[:, k]
+    return part
+
+
 def probabilities_of(predictions: pd.DataFrame) -> np.ndarray:
     """(N, K) float64 from the columns probability_0 ..."""
     return predictions.filter(regex=r"^probability_\d+$").to_numpy()
@@ -164,8 +180,10 @@ def write_fit(folder: Path, fit: Fit) -> None:
     facts = {
         "fold": fit.fold,
         "repeat": fit.repeat,
-        "fitness": None if math.isnan(fit.fitness) else fit.fitness,
+        "fitness": _or_none(fit.fitness),
         "checkpoint": str(fit.checkpoint),
+        "seconds": _or_none(fit.seconds),
+        "tuned": fit.tuned,
     }
     draft = place / f".{fit.name}.json"
     draft.write_text(json.dumps(facts))
@@ -178,16 +196,27 @@ def read_fit(folder: Path, name: str) -> Fit | None:
     if not (place / f"{name}.json").is_file():
         return None
     facts = json.loads((place / f"{name}.json").read_text())
-    moved = folder / "checkpoints" / f"{name}.ckpt"  # the folder may have been renamed
+    checkpoint = Path(facts["checkpoint"])
+    moved = folder / "checkpoints" / checkpoint.name  # the folder may have been renamed
     return Fit(
         name,
         facts["fold"],
         facts.get("repeat", 0),
         pd.read_csv(place / f"{name}-predictions.csv", float_precision="round_trip"),
         _read_history(place / f"{name}-history.csv"),
-        math.nan if facts["fitness"] is None else facts["fitness"],
-        moved if moved.is_file() else Path(facts["checkpoint"]),
+        _or_nan(facts["fitness"]),
+        moved if moved.is_file() else checkpoint,
+        _or_nan(facts.get("seconds")),
+        facts.get("tuned", ""),
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _read_history(file: Path) -> pd.DataFrame:

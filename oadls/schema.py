@@ -55,6 +55,7 @@ class Settings(BaseModel):
     split_seed: NonNegativeInt = 0
     fold: NonNegativeInt | None = None
     test: bool = True
+    tune: list[str] | None = None
     floors: bool = False
     report: bool = True
     headline_leaks: bool = False

@@ -1,5 +1,6 @@
 """Preparation on a Ray cluster: what it makes, and what is left when something dies."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -156,6 +157,21 @@ def alive(process):
         return False
 
 
+def workers_of(process):
+    """The processes below one that run tasks of Ray, or will; they outlive the command a while."""
+    parents, names = {}, {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            name, _, facts = file.read_text().rpartition(")")
+            parents[int(file.parent.name)] = int(facts.split()[1])
+            names[int(file.parent.name)] = name.partition("(")[2]
+    found, waiting = set(), {process}
+    while waiting:
+        waiting = {child for child, parent in parents.items() if parent in waiting} - found
+        found |= waiting
+    return {each for each in found if names[each].startswith(("ray::Map", "ray::IDLE"))}
+
+
 def wait_until(true, *, seconds=100):
     end = time.monotonic() + seconds
     while not true():
@@ -168,9 +184,10 @@ def test_a_killed_command_is_gone_on_with(folder):
     command.start()
     cache = opened(folder)
     wait_until(lambda: len(cache.shards.files()) >= 3)
+    workers = workers_of(command.pid)  # they go on, and publish, until they notice
     os.kill(command.pid, signal.SIGKILL)
     command.join()
-    workers = {process for _, process, *_ in notes(folder / "notes")}
+    workers |= {int(process) for _, process, *_ in notes(folder / "notes")}
     wait_until(lambda: not any(alive(process) for process in workers))
     missing = cache.missing([key for key, _ in ITEMS])
     assert 0 < len(missing) < len(ITEMS)

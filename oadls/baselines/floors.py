@@ -46,7 +46,12 @@ def pooled_features(experiment: Experiment, *, views: Views | None = None) -> np
     maps = FeatureMaps(views or experiment.views, backbone, device=experiment.device)
     keys = [(key, 0) for key in experiment.table["pixels_sha256"]]
     maps.fill(keys)
-    return np.stack([maps.read(key)[-1].mean(axis=(1, 2)) for key in keys])
+    return np.stack([pool(maps.read(key)[-1]) for key in keys])
+
+
+def pool(maps: np.ndarray) -> np.ndarray:
+    """(..., C, h, w) to (..., C): the mean over positions."""
+    return maps.mean(axis=(-2, -1))
 
 
 def predict_test(
@@ -69,15 +74,15 @@ def predict_test(
     best = fitted[0]
     if len(fitted) > 1 and val.any():
         best = max(fitted, key=lambda model: _fitness(model, inputs[val], labels[val], classes))
-    return _probabilities(best, inputs[side == "test"], number=len(classes))
+    return probabilities_by(best, inputs[side == "test"], number=len(classes))
 
 
 def _fitness(model, inputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> float:
-    found = scores(labels, _probabilities(model, inputs, number=len(classes)), classes=classes)
+    found = scores(labels, probabilities_by(model, inputs, number=len(classes)), classes=classes)
     return fitness(found["precision"], found["f1"])
 
 
-def _probabilities(model, inputs: np.ndarray, *, number: int) -> np.ndarray:
+def probabilities_by(model, inputs: np.ndarray, *, number: int) -> np.ndarray:
     """(N, K): a class that the training side did not hold has probability 0."""
     full = np.zeros((len(inputs), number))
     full[:, model.classes_] = model.predict_proba(inputs)

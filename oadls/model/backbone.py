@@ -1,19 +1,21 @@
 """A pretrained network cut in two: a frozen trunk, whose output can be cached, and a trained tail.
 
 The pieces of a timm EfficientNet are its stem (0), its stages (1, 2, ...) and its head convolution
-(last). Any other convolutional timm model is one piece. Frozen weights stay out of checkpoints;
-their fingerprint goes in, and is compared when a checkpoint is loaded.
+(last). Any other timm model is one piece; what a transformer makes of its tokens is a map of one
+pixel. Frozen weights stay out of checkpoints; their fingerprint goes in, and is compared when a
+checkpoint is loaded.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.models.efficientnet import EfficientNet
 from torch import Tensor, nn
 
 from oadls.errors import UserError
+from oadls.model.pieces import pieces_of
 from oadls.model.weights import create, fingerprint
+from oadls.model.whole_batch import see_whole_batch
 
 Maps = tuple[Tensor, ...]
 
@@ -31,7 +33,7 @@ class Backbone(nn.Module):
     train_last : how many of the last pieces are trained, or "all"
     seed       : of random weights
     channels   : of every tapped map; `sizes`: their (height, width)
-    raises UserError for pieces that the model does not have
+    raises UserError for pieces that the model does not have and images that it cannot take
     """
 
     mean: Tensor
@@ -51,7 +53,7 @@ class Backbone(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        pieces = _pieces(create(name=name, weights=weights, seed=seed))
+        pieces = pieces_of(create(name=name, weights=weights, size=size, seed=seed))
         self.cover = "cover" in taps
         taps = [tap for tap in taps if tap != "cover"]
         self.taps = _resolve_taps(taps, pieces=len(pieces), name=name)
@@ -61,14 +63,16 @@ class Backbone(nn.Module):
         self.pretrained = weights != "random"
         self.frozen = nn.ModuleList(pieces[: self.cut]).requires_grad_(False)
         self.trained = nn.ModuleList(pieces[self.cut :])
+        if not self.pretrained:
+            see_whole_batch(self.trained)
         self.register_buffer("mean", torch.tensor(list(mean)).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(3, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.weights_sha256 = fingerprint(self.frozen.state_dict())
         self.to(memory_format=self.memory_format)
-        self.train(self.training)
         self.register_state_dict_post_hook(_leave_out_frozen)
-        shapes = self._map_shapes()
+        shapes = self.eval()._map_shapes()
+        self.train()
         self.channels = tuple(shape[1] for shape in shapes)
         self.sizes = tuple((shape[2], shape[3]) for shape in shapes)
 
@@ -115,12 +119,14 @@ class Backbone(nn.Module):
         """Trains the tail, whose batch norms keep the statistics of the pretraining.
 
         Batches are small and full of one patient's cells: their statistics would be that patient's.
+        From scratch there are no others, and batch norms learn them as they always do.
         """
         super().train(mode)
         self.frozen.eval()
-        for module in self.trained.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+        if self.pretrained:
+            for module in self.trained.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         return self
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -140,8 +146,13 @@ class Backbone(nn.Module):
         tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         meta = {key: value.to("meta") for key, value in tensors.items()}
         images = torch.zeros(1, 3, self.size, self.size, device="meta")
-        with torch.no_grad():
-            maps = torch.func.functional_call(self, meta, images)
+        try:
+            with torch.no_grad():
+                maps = torch.func.functional_call(self, meta, images)
+        except RuntimeError as error:
+            raise UserError(
+                f"backbone: {self.name} cannot take images of {self.size} px: {error}"
+            ) from error
         if any(m.ndim != 4 for m in maps):
             raise UserError(f"backbone: {self.name} must give (B, C, H, W), not {maps[-1].shape}")
         return [m.shape for m in maps]
@@ -168,24 +179,6 @@ class Backbone(nn.Module):
 def _leave_out_frozen(module: nn.Module, state: dict, prefix: str, metadata: Any) -> None:
     for key in [key for key in state if key.startswith(f"{prefix}frozen.")]:
         del state[key]
-
-
-def _pieces(model: nn.Module) -> list[nn.Module]:
-    if isinstance(model, EfficientNet):
-        stem = nn.Sequential(model.conv_stem, model.bn1)
-        return [stem, *model.blocks.children(), nn.Sequential(model.conv_head, model.bn2)]
-    return [_Features(model)]
-
-
-class _Features(nn.Module):
-    """A whole timm model as one piece."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model.forward_features(x)  # type: ignore[operator]
 
 
 def _resolve_taps(taps: Sequence[int | str], *, pieces: int, name: str) -> list[int]:

@@ -2,18 +2,20 @@
 
 import hashlib
 import logging
-import pickle
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from timm.models import load_state_dict
 from torch import Tensor, nn
 
+import oadls.model.convnets  # noqa: F401  registers its networks with timm
 from oadls.errors import UserError
+from oadls.model.pieces import drop_idle
+from oadls.model.weight_file import read_weights
 
 log = logging.getLogger(__name__)
 
@@ -41,27 +43,54 @@ LATER_STAGES = {
 }
 
 
-def create(*, name: str, weights: str, seed: int = 0) -> nn.Module:
-    """The timm model `name` without its classifier.
+def create(*, name: str, weights: str, size: int | None = None, seed: int = 0) -> nn.Module:
+    """The timm model `name` without its classifier and what else its features do not need.
 
     weights : "package", "hub", "random", or the path of a .safetensors / .pth file
+    size    : side of the images in pixels, for models that are built for one; their own when None
     seed    : of "random" weights; the global random state stays as it was
     raises  UserError for an unknown name and for weights that are missing or do not fit
     """
-    if not timm.is_model(name):
-        raise UserError(f"backbone: name must be a timm model, it is {name!r}")
-    if weights == "hub":
-        return _from_hub(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = timm.create_model(name, num_classes=0)
+        model = _build(name, weights=weights, size=size)
+    dropped = drop_idle(model, size=size)
     if weights == "random":
         log.warning("backbone %s: weights are random (seed %d), nothing was learned", name, seed)
     elif weights == "package":
-        _fill(model, packaged_weights(name), name=name, source="package")
-    else:
-        _fill(model, _read_file(Path(weights)), name=name, source=weights)
+        _fill(model, packaged_weights(name), name=name, source="package", dropped=dropped)
+    elif weights != "hub":
+        _fill(model, read_weights(Path(weights)), name=name, source=weights, dropped=dropped)
     return model
+
+
+def _build(name: str, *, weights: str, size: int | None) -> nn.Module:
+    """The network as it is drawn, or as it comes from the hub."""
+    try:
+        own = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"backbone: {name!r} is no timm model: {error}") from error
+    if own is None:
+        raise UserError(f"backbone: name must be a timm model, it is {name!r}")
+    settings: dict[str, Any] = {"num_classes": 0}
+    if size and own.fixed_input_size:  # a transformer has a position for each patch
+        settings["img_size"] = size
+    if weights == "hub":
+        model = _from_hub(name, **settings)
+    else:
+        if name.startswith("vgg"):  # the layers that are dropped next, of one unit: drawing is slow
+            settings["mlp_ratio"] = 1 / 4096
+        model = timm.create_model(name, **settings)
+    _check_patches(model, name=name, size=size)
+    return model
+
+
+def _check_patches(model: nn.Module, *, name: str, size: int | None) -> None:
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    if size is not None and patch is not None and any(size % side for side in patch):
+        raise UserError(
+            f"backbone: size must be a multiple of {patch[0]}, the patches of {name}, it is {size}"
+        )
 
 
 def packaged_weights(name: str) -> dict[str, Tensor]:
@@ -103,9 +132,9 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _from_hub(name: str) -> nn.Module:
+def _from_hub(name: str, **settings: Any) -> nn.Module:
     try:
-        return timm.create_model(name, pretrained=True, num_classes=0)
+        return timm.create_model(name, pretrained=True, **settings)
     except Exception as error:  # the hub client, its transport and timm raise kinds of their own
         raise UserError(
             f"backbone: the weights of {name} could not be fetched from the hub "
@@ -114,25 +143,25 @@ def _from_hub(name: str) -> nn.Module:
         ) from error
 
 
-def _read_file(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(
-            "backbone: weights must be package, hub, random or the path of a file, "
-            f"there is no file {str(path)!r}"
-        )
-    try:
-        return load_state_dict(str(path), weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise UserError(f"backbone: {path} is not a file of weights: {error}") from error
+def _fill(
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    name: str,
+    source: str,
+    dropped: Iterable[str],
+) -> None:
+    """Load strictly, the classifier and what was dropped aside.
 
-
-def _fill(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, source: str) -> None:
-    """Load strictly, the classifier aside: it may have been trained for other classes."""
+    The classifier may have been trained for other classes. Where timm translates the checkpoints
+    of a family (positions to another size, the keys of its authors), so is this one.
+    """
     classifier = model.pretrained_cfg["classifier"]  # type: ignore[index]
     names = [classifier] if isinstance(classifier, str) else list(classifier or [])
-    prefixes = tuple(f"{layer}." for layer in names)
-    body = {k: v for k, v in weights.items() if not (prefixes and k.startswith(prefixes))}
+    left = tuple(f"{layer}." for layer in (*names, *dropped))
+    translate = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     try:
-        model.load_state_dict(body)
-    except RuntimeError as error:
+        timms = translate(dict(weights), model) if translate else weights
+        model.load_state_dict({k: v for k, v in timms.items() if not (left and k.startswith(left))})
+    except (RuntimeError, KeyError, ValueError, AssertionError) as error:
         raise UserError(f"backbone: weights {source} do not fit {name}: {error}") from error

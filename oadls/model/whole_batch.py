@@ -6,11 +6,13 @@ network learns the same. (`torch.nn.SyncBatchNorm` takes no tensor that is on a 
 
 from typing import Any
 
+import timm.layers
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from oadls.errors import UserError
 from oadls.ranks import place_in_batch, total, world
 
 
@@ -90,6 +92,35 @@ class BatchNorm1d(_WholeBatchNorm, nn.BatchNorm1d):
 
 class BatchNorm2d(_WholeBatchNorm, nn.BatchNorm2d):
     """Of (b, C, H, W)."""
+
+
+class BatchNormAct2d(_WholeBatchNorm, timm.layers.BatchNormAct2d):
+    """timm's, which an activation follows, of (b, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, C, H, W), the rank's part of the batch, to the same shape and dtype."""
+        y = super().forward(x)  # on one rank, and not in training, timm's with its activation
+        return y if world() == 1 or not self.training else self.act(self.drop(y))
+
+
+def see_whole_batch(network: nn.Module) -> None:
+    """Turn the batch norms of a network into those that see the whole batch, where they are.
+
+    raises UserError for a kind that is not here
+    """
+    kinds: dict[type, type] = {
+        nn.BatchNorm1d: BatchNorm1d,
+        nn.BatchNorm2d: BatchNorm2d,
+        timm.layers.BatchNormAct2d: BatchNormAct2d,
+    }
+    for name, layer in network.named_modules():
+        if type(layer) in kinds:
+            layer.__class__ = kinds[type(layer)]  # weights, statistics and settings stay
+        elif isinstance(layer, _BatchNorm) and not isinstance(layer, _WholeBatchNorm):
+            raise UserError(
+                f"backbone: a network from scratch can have the batch norms "
+                f"{', '.join(kind.__name__ for kind in kinds)}, {name} is {type(layer).__name__}"
+            )
 
 
 class Dropout(nn.Dropout):

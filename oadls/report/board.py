@@ -94,10 +94,14 @@ def pictured_cells(run: Run, metrics: dict[str, Any], told: pd.DataFrame) -> wan
     """Some cells of `predictions`: the surest mistakes, then right ones.
 
     Beside each what the network saw, Grad-CAM of the predicted class and, where it is a map over
-    the picture, attention λ.
+    the picture, attention λ; of an estimator the picture alone.
     """
     evidence = Evidence(run, metrics, {}, None)
     chosen = choose(evidence, PICTURED)
+    if not run.experiment.is_network:
+        keys = evidence.cells["pixels_sha256"].iloc[chosen]
+        alone = [_image(run.experiment.views.picture(key)) for key in keys]
+        return _table(told.iloc[chosen].assign(picture=alone))
     found = dict(look_at(evidence, chosen))  # network by network
     looks = [found[i] for i in chosen]
     pictures: dict[str, Any] = {

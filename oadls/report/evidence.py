@@ -59,6 +59,11 @@ class Evidence:
         return self.predicted == self.labels
 
     @property
+    def model(self) -> str:
+        """What was trained, in words."""
+        return "the network" if self.run.experiment.is_network else "the estimator"
+
+    @property
     def unit(self) -> str:
         """What a resample draws."""
         return "patients" if self.run.patients_known else "images"

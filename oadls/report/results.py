@@ -61,7 +61,7 @@ def score_run(run: Run, floors: dict[str, pd.DataFrame], operating: Operating | 
         "data_fingerprint": run.experiment.fingerprint,
         "patients": int(run.table["patient"].nunique()),
         "excluded": len(run.experiment.cells.excluded),
-        "pretrained": run.experiment.config.model.backbone.weights != "random",
+        "pretrained": pretrained(run),
         **{side: side_scores(run.side(side), run.classes) for side in _other_sides(run)},
         "test": scored_with_interval(run.test, run.table, run.classes),
         "folds": [
@@ -85,6 +85,12 @@ def score_run(run: Run, floors: dict[str, pd.DataFrame], operating: Operating | 
         metrics["patient_decisions"] = decisions.to_dict("records")
     metrics["calibration"] = calibration_scores(run, operating)
     return metrics
+
+
+def pretrained(run: Run) -> bool | None:
+    """Whether weights were learned before; None where there is no backbone."""
+    backbone = run.experiment.config.model.backbone
+    return None if backbone is None else backbone.weights != "random"
 
 
 def headline(test: Metrics) -> Metrics:

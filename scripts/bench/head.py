@@ -204,7 +204,8 @@ def overhead_row(*, repeats: int = 5, experiment_name: str = "all_idb2") -> Row:
     def trained(_: int) -> float:
         stamps.clear()
         with tempfile.TemporaryDirectory() as folder:
-            fit(experiment, split, Path(folder), make_logger(config, Path(folder), split.name))
+            logger = make_logger(config, Path(folder), split.name)
+            fit(experiment, split, Path(folder), logger, test=config.test)
         return (stamps[-1] - stamps[0]) / (len(stamps) - 1)
 
     def by_hand(_: int) -> float:

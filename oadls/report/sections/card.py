@@ -19,10 +19,7 @@ def rows(evidence: Evidence) -> list[tuple[str, str]]:
     classes = ", ".join(run.classes)
     limits = warnings(evidence) or ["None was found by this report; that is no proof of absence."]
     return [
-        (
-            "Model",
-            f"{config.name}: {len(run.fits)} network(s), backbone {config.model.backbone.name}",
-        ),
+        ("Model", f"{config.name}: {len(run.fits)} fit(s) of {_kind(evidence)}"),
         ("Task", f"Class of one white blood cell in a stained smear: {classes}"),
         ("Intended use", "Research on methods of classification. Reading beside a haematologist"),
         (
@@ -45,6 +42,14 @@ def rows(evidence: Evidence) -> list[tuple[str, str]]:
         ("Licence", "Code MIT; images and pretrained weights have terms of their own"),
         ("Protocol", f"{metrics['protocol']}" + (" (by image)" if metrics["by_image"] else "")),
     ]
+
+
+def _kind(evidence: Evidence) -> str:
+    """What is fitted, on what."""
+    model = evidence.run.experiment.config.model
+    on = model.backbone.name if model.backbone else model.inputs.measure._target_.split(".")[-1]
+    fitted = model.head if evidence.run.experiment.is_network else model.estimator
+    return f"{fitted._target_.split('.')[-1]} on {on}"
 
 
 def _training_data(evidence: Evidence) -> str:

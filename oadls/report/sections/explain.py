@@ -27,6 +27,9 @@ SHOWN = 6  # of each kind
 
 def write(page: Page, evidence: Evidence) -> None:
     page.section("explain", "Where it looks")
+    if not evidence.run.experiment.is_network:
+        page.text("An estimator on numbers of the whole cell looks at no place of the picture.")
+        return
     looks = dict(look_at(evidence, choose(evidence, LOOKED_AT)))
     shares = pd.DataFrame([_shares(i, found, evidence) for i, found in looks.items()])
     covered = float(np.mean([(found.mask > 0).mean() for found in looks.values()]))

@@ -44,7 +44,7 @@ def warnings(evidence: Evidence) -> list[str]:
             "This protocol splits by image. Cells of one patient stand in training and test; the "
             "score says nothing about new patients."
         )
-    if not metrics["pretrained"]:
+    if metrics["pretrained"] is False:
         found.append("The backbone has random weights: nothing was learned before.")
     if metrics["excluded"]:
         found.append(f"{metrics['excluded']} images were left out, see the section on data.")
@@ -55,7 +55,7 @@ def beside_floors(evidence: Evidence) -> pd.DataFrame:
     """The network, its intervals, and every trivial baseline in the same folds."""
     metrics = evidence.metrics
     floors = metrics.get("floors", {})
-    models = {f"{metrics['experiment']} (the network)": metrics["test"]}
+    models = {f"{metrics['experiment']} ({evidence.model})": metrics["test"]}
     models |= {title: floors[name] for name, title in FLOORS.items() if name in floors}
     rows = []
     for model, found in models.items():
@@ -86,7 +86,7 @@ def _beaten(name: str, evidence: Evidence) -> str:
         return ""
     return (
         f"{FLOORS[name].capitalize()} reaches macro precision {floor['precision']:.3f} and AUROC "
-        f"{floor['auroc']:.3f}, the network {test['precision']:.3f} and {test['auroc']:.3f}: it "
+        f"{floor['auroc']:.3f}, {evidence.model} {test['precision']:.3f} and {test['auroc']:.3f}: it "
         "adds little or nothing."
     )
 

@@ -23,12 +23,7 @@ EXAMPLES = 2  # cells of each class
 
 def write(page: Page, evidence: Evidence) -> None:
     page.section("method", "Method")
-    page.text(
-        "Image → Wiener filter (eqs 1-3) → dynamic histogram equalization → marker watershed → "
-        "crop → backbone → head. The checkpoint of every network is the epoch with the best macro "
-        "precision on validation (eqs 10-11), ties by macro F1; the test cells were predicted "
-        "once, with that checkpoint."
-    )
+    page.text(_steps(evidence))
     page.heading("Segmented images (Fig. 4a)")
     chosen = examples(evidence)
     page.cells(
@@ -44,6 +39,20 @@ def write(page: Page, evidence: Evidence) -> None:
     page.heading("Settings")
     page.table("settings", settings(evidence), "Every setting; config.yaml reproduces the run.")
     page.table("software", software(), "Software and machine that wrote this report.")
+
+
+def _steps(evidence: Evidence) -> str:
+    prepared = "Image → Wiener filter (eqs 1-3) → dynamic histogram equalization → marker watershed"
+    chosen = "the best macro precision on validation (eqs 10-11), ties by macro F1; the test cells "
+    if evidence.run.experiment.is_network:
+        return (
+            f"{prepared} → crop → backbone → head. The checkpoint of every network is the epoch "
+            f"with {chosen}were predicted once, with that checkpoint."
+        )
+    return (
+        f"{prepared} → numbers of the cell → {evidence.model}. Where several settings were tried, "
+        f"the one with {chosen}were predicted once, with it."
+    )
 
 
 def examples(evidence: Evidence) -> list[int]:
@@ -68,6 +77,10 @@ def stage_pictures(evidence: Evidence, index: int) -> CellPicture:
 
 def _write_features(page: Page, evidence: Evidence, chosen: list[int]) -> None:
     experiment = evidence.run.experiment
+    if not experiment.is_network:
+        size = experiment.inputs.compute(evidence.cells["pixels_sha256"].head(1)).shape[1]
+        page.text(f"The estimator is given {size} numbers of each cell, not pictures.")
+        return
     backbone = experiment.network(seed=experiment.config.seed).backbone
     if backbone.cut == 0:
         page.text("The whole backbone was trained, so that there are no fixed features to show.")
@@ -101,6 +114,8 @@ def fits(evidence: Evidence) -> pd.DataFrame:
                 "network": fit.name,
                 "epochs": len(fit.history) or None,
                 "best validation precision (fitness)": fit.fitness,
+                "chosen of what was tried": fit.tuned or None,
+                "seconds": fit.seconds,
                 "checkpoint": fit.checkpoint.name,
             }
             for fit in evidence.run.fits
