@@ -87,8 +87,12 @@ class Row:
 
         before = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
         assert isinstance(before, dict)
-        pair = [{k: v for k, v in c.items() if k not in RESUMABLE} for c in (before, self.settings)]
-        changed = list(differences(*pair))
+        fixed = {key for key in (*before, *self.settings) if key not in RESUMABLE}
+        changed = [
+            line
+            for key in sorted(fixed, key=str)
+            for line in differences(before.get(key), self.settings.get(str(key)), str(key))
+        ]
         if changed:
             raise UserError(
                 f"{self.folder} was trained with other settings: {'; '.join(changed)}; "

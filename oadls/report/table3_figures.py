@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from oadls.report.figures import COLOURS, MARKERS, panel
-from oadls.report.table3 import FLOORS, OURS
+from oadls.report.table3 import FLOORS, OURS, records_of
 
 WIDTH = 3.5  # inches: a column of a page
 NAMES = {"f1": "F1"}
@@ -25,7 +25,7 @@ def plot_rows(table: pd.DataFrame, scores: Sequence[str]) -> Figure:
     table : as `table3.table_3` makes it; rows that failed, and trivial baselines, are left out
     """
     shown = (table["failed"] == "") & ~table["row"].isin(list(FLOORS))
-    rows = table[shown].to_dict("records")
+    rows = records_of(table[shown])
     height = 0.12 + 0.1 * len(scores)  # of a row, in inches
     figure, axis = panel((WIDTH, 1.0 + height * len(rows)))
     for place, row in enumerate(rows):
@@ -34,9 +34,8 @@ def plot_rows(table: pd.DataFrame, scores: Sequence[str]) -> Figure:
         for k, score in enumerate(scores):
             y = place + STEP * (k - (len(scores) - 1) / 2)
             _draw(axis, row, score, y, colour=COLOURS[k], marker=MARKERS[k])
-    axis.set_yticks(
-        range(len(rows)), [_lines(row["title"]) for row in rows], fontsize=7.5, linespacing=1.05
-    )
+    titles = [_lines(row["title"]) for row in rows]
+    axis.set_yticks(range(len(rows)), titles, fontsize=7.5, linespacing=1.05)
     axis.set(xlabel="per cent", ylim=(len(rows) - 0.5, -0.5))
     axis.grid(axis="y", visible=False)
     axis.tick_params(axis="y", length=0)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from oadls.report.builder import Page
-from oadls.report.table3 import table_3, verdict
+from oadls.report.table3 import records_of, table_3, verdict
 from oadls.report.table3_figures import plot_rows
 from oadls.report.table3_shown import (
     cost_rows,
@@ -63,8 +63,8 @@ def as_markdown(table: pd.DataFrame) -> str:
 
 def cost_caption(table: pd.DataFrame) -> str:
     """How the costs were measured."""
-    known = table["threads"].dropna().unique() if "threads" in table else []
-    threads = " and ".join(f"{number:.0f}" for number in known)
+    known = set(table["threads"].dropna()) if "threads" in table else set()
+    threads = " and ".join(f"{number:.0f}" for number in sorted(known))
     return COSTS.format(threads=f", by {threads} threads of a processor" if threads else "")
 
 
@@ -132,7 +132,7 @@ def print_table(table: pd.DataFrame, page: Path) -> None:
     for values in lines.itertuples(index=False):
         printed.add_row(*map(escape, values))
     console.print(printed)
-    for row in table[table["failed"] != ""].to_dict("records"):
+    for row in records_of(table[table["failed"] != ""]):
         console.print(escape(model_text(row)), style="red", soft_wrap=True)
     for line in (*notes(table), verdict(table)):
         console.print(escape(line))

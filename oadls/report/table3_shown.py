@@ -7,7 +7,7 @@ import pandas as pd
 
 from oadls.metrics import SCORES
 from oadls.report.builder import shown
-from oadls.report.table3 import FLOORS, OURS, RANKED
+from oadls.report.table3 import FLOORS, OURS, RANKED, records_of
 
 PRINTED = "as printed"
 MARK = "†"  # of a printed value that contradicts the others of its row
@@ -21,7 +21,7 @@ SHORT = {"accuracy": "acc.", "sensitivity": "sens.", "specificity": "spec."} | {
 def score_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model and the six scores: a line measured here, below it the line that the paper prints."""
     lines = []
-    for row in table.to_dict("records"):
+    for row in records_of(table):
         values = {TITLES[s]: "" if row["failed"] else value_text(row, s) for s in SCORES}
         lines.append({"model": model_text(row), **values})
         if pd.notna(row.get(f"{RANKED}_printed")):
@@ -62,7 +62,7 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model, OADLS-ALDC less the row in macro precision, interval, p and corrected p."""
     compared = f"{RANKED}_gain" in table
     lines = []
-    for row in table.to_dict("records"):
+    for row in records_of(table):
         if row["row"] in (OURS, *FLOORS) or row["failed"] or not compared:
             continue
         low, high = row[f"{RANKED}_gain_low"], row[f"{RANKED}_gain_high"]
@@ -84,7 +84,7 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
 def short_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model, scores, the interval of one, gain and corrected p: what a terminal has room for."""
     lines = []
-    for row in table[table["failed"] == ""].to_dict("records"):
+    for row in records_of(table[table["failed"] == ""]):
         scores = {SHORT.get(s, s): shown(_percent(row[s]), 1) for s in SCORES}
         scores[RANKED] = value_text(row, RANKED)
         p = shown(row.get(f"{RANKED}_p_holm"), 3)
@@ -100,7 +100,7 @@ def gain_text(row: dict[str, Any]) -> str:
 
 def cost_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model, how it was trained, settings tried, numbers held, arithmetic and seconds."""
-    rows = [row for row in table.to_dict("records") if row["row"] not in FLOORS]
+    rows = [row for row in records_of(table) if row["row"] not in FLOORS]
     return pd.DataFrame(
         {
             "model": row["title"],

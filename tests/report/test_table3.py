@@ -150,6 +150,7 @@ def test_the_verdict_says_who_wins_and_over_whom(table: pd.DataFrame) -> None:
     assert "CNN Model" in better
     assert "VGG16 (trained whole" in better
     assert "worse than 1 (Linear probe)" in said
+    assert said.endswith("failed, and are not counted: 1.")
 
 
 def test_a_verdict_without_intervals_says_why(tmp_path: Path) -> None:
