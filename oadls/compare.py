@@ -24,7 +24,6 @@ from rich.markup import escape
 from oadls.errors import UserError, run_command
 from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
-from oadls.report.table3_page import write_table3
 from oadls.rows import Row, find_rows, reason, trained_before
 from oadls.settings import project_root
 
@@ -50,6 +49,8 @@ def compare(settings: dict[str, str]) -> Path:
     ready = [row for row in rows if row.name not in board.faults]
     if settings.get("costs", "true") == "true":
         measure_rows(ready, board)
+    from oadls.report.table3_page import write_table3  # brings torch, which no row waits for
+
     known = {row.name: row for row in trained_before(folder, cells, overrides=more)} | board.rows
     page = write_table3(folder, sorted(known.values(), key=lambda row: row.place), board.faults)
     if board.faults:
@@ -123,7 +124,7 @@ class Board:
             self._say(name, "was done before" if ending.status is None else f"done in {minutes}")
 
     def _say(self, name: str, text: str, style: str = "") -> None:
-        self.console.print(f"{name:24}{escape(text)}", style=style, soft_wrap=True)
+        self.console.print(f"{name:28}{escape(text)}", style=style, soft_wrap=True)
 
 
 def _names(text: str) -> list[str]:

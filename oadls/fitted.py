@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 import torch
 
-from oadls.baselines.floors import pool
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.model.engine import Trunk, trunk_on
@@ -79,7 +78,7 @@ def _pooled(experiment: Experiment, trunk: Trunk, keys: list[str]) -> np.ndarray
     """What `inputs.compute` gives, by a trunk that is made ready once: (n, C) float64."""
     views = experiment.views
     parts = [trunk(np.stack([views.picture(k) for k in part])) for part in batches(keys, BATCH)]
-    return np.concatenate([pool(maps[-1]) for maps in parts]).astype(np.float64)
+    return np.concatenate([maps[-1].mean(axis=(2, 3)) for maps in parts]).astype(np.float64)
 
 
 def _load(experiment: Experiment, file: Path) -> tuple[Network, Callable[[], Any]]:

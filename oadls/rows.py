@@ -19,7 +19,6 @@ from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
 from oadls.settings import project_root
-from oadls.training import RESUMABLE
 
 GROUP = "experiment/table3"
 ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Killed)\b")
@@ -84,10 +83,16 @@ class Row:
 
     def check_same(self) -> None:
         """UserError that names the settings by which the folder's run differs from this row."""
+        from oadls.training import RESUMABLE  # brings torch, which a first start need not wait for
+
         before = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
         assert isinstance(before, dict)
-        pair = [{k: v for k, v in c.items() if k not in RESUMABLE} for c in (before, self.settings)]
-        changed = list(differences(*pair))
+        fixed = {key for key in (*before, *self.settings) if key not in RESUMABLE}
+        changed = [
+            line
+            for key in sorted(fixed, key=str)
+            for line in differences(before.get(key), self.settings.get(str(key)), str(key))
+        ]
         if changed:
             raise UserError(
                 f"{self.folder} was trained with other settings: {'; '.join(changed)}; "
@@ -127,7 +132,8 @@ def _compose(name: str, folder: Path, overrides: Sequence[str]) -> Row:
         used = tuple(_fitting(overrides))
         config = OmegaConf.to_container(compose("train", list(used)), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        return Row(name, folder, tuple(overrides), {}, " ".join(str(error).split()))
+        why = " ".join(str(error).partition("Config search path")[0].split())
+        return Row(name, folder, tuple(overrides), {}, why)
     return Row(name, folder, used, config)  # type: ignore[arg-type]
 
 

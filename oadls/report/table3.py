@@ -52,6 +52,11 @@ def table_3(rows: Sequence[Row], faults: Mapping[str, str]) -> pd.DataFrame:
     return table
 
 
+def records_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table, each as name -> value."""
+    return table.to_dict("records")  # type: ignore[return-value]
+
+
 def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
     """Titles that stand more than once get the first words of their method, up to a comma."""
     return [
@@ -62,9 +67,7 @@ def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
 
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and predictions.csv of a finished run."""
-    predictions = pd.read_csv(
-        row.folder / "predictions.csv", dtype={"group": str}, float_precision="round_trip"
-    )
+    predictions = pd.read_csv(row.folder / "predictions.csv", dtype={"group": str})
     return json.loads((row.folder / "metrics.json").read_text()), predictions
 
 
@@ -143,7 +146,7 @@ def verdict(table: pd.DataFrame) -> str:
     trained = table[(table["failed"] == "") & ~table["row"].isin(list(FLOORS))]
     if not len(trained):
         return "No row has been trained."
-    best = trained.loc[trained[RANKED].idxmax()]
+    best = trained.sort_values(RANKED, ascending=False, kind="stable").iloc[0]
     first = f"{best['title']} has the highest macro precision, {100 * best[RANKED]:.1f} %"
     if OURS not in set(trained["row"]):
         return f"{first}. OADLS-ALDC has not been trained: nothing is compared with it."
@@ -152,7 +155,9 @@ def verdict(table: pd.DataFrame) -> str:
     if best["row"] != OURS:
         place = 1 + int((others[RANKED] > ours[RANKED]).sum())
         first += f"; OADLS-ALDC has {100 * ours[RANKED]:.1f} %, place {place} of {len(trained)}"
-    return " ".join([f"{first}.", *_over(others, ours)])
+    lost = int((table["failed"] != "").sum())
+    failed = [f"Rows that failed, and are not counted: {lost}."] if lost else []
+    return " ".join([f"{first}.", *_over(others, ours), *failed])
 
 
 def _over(others: pd.DataFrame, ours: pd.Series) -> list[str]:

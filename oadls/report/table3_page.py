@@ -11,15 +11,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from oadls.report.builder import Page
-from oadls.report.table3 import table_3, verdict
+from oadls.report.table3 import records_of, table_3, verdict
 from oadls.report.table3_figures import plot_rows
 from oadls.report.table3_shown import (
-    PRINTED,
     cost_rows,
     gain_rows,
     markdown,
+    model_text,
     notes,
     score_rows,
+    short_rows,
 )
 from oadls.rows import Row
 
@@ -62,8 +63,8 @@ def as_markdown(table: pd.DataFrame) -> str:
 
 def cost_caption(table: pd.DataFrame) -> str:
     """How the costs were measured."""
-    known = table["threads"].dropna().unique() if "threads" in table else []
-    threads = " and ".join(f"{number:.0f}" for number in known)
+    known = set(table["threads"].dropna()) if "threads" in table else set()
+    threads = " and ".join(f"{number:.0f}" for number in sorted(known))
     return COSTS.format(threads=f", by {threads} threads of a processor" if threads else "")
 
 
@@ -72,7 +73,8 @@ def write_page(folder: Path, table: pd.DataFrame) -> Path:
     page = Page(folder)
     page.section("scores", "Scores")
     page.note(verdict(table), "info")
-    page.show_table(score_rows(table), "Every row on the same cells and folds, in per cent.")
+    lines = score_rows(table).map(_unbroken)
+    page.show_table(lines, "Every row on the same cells and folds, in per cent.")
     for note in notes(table):
         page.text(note)
     if (table["failed"] == "").any():
@@ -112,26 +114,26 @@ def _printed_section(page: Page, table: pd.DataFrame) -> None:
         )
 
 
+def _unbroken(text: str) -> str:
+    """A value with its interval, that a narrow column does not break."""
+    return text.replace(" (", "\N{NO-BREAK SPACE}(").replace("–", "\N{WORD JOINER}–\N{WORD JOINER}")
+
+
 def print_table(table: pd.DataFrame, page: Path) -> None:
     """Scores, gains and the verdict, to a reader of the terminal."""
-    console = Console()
+    console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(width=WIDTH)
-    lines = score_rows(table)
-    printed = Table(title="Table 3, per cent (95 % interval)")
+        console = Console(width=WIDTH, highlight=False)
+    lines = short_rows(table)
+    title = "Table 3, per cent (gain: points of macro precision of OADLS-ALDC over the row)"
+    printed = Table(title=title)
     for name in lines.columns:
-        printed.add_column(name, no_wrap=name != "model")
+        printed.add_column(name, no_wrap=True)
     for values in lines.itertuples(index=False):
-        printed.add_row(*map(escape, values), style="dim" if values[0] == PRINTED else "")
+        printed.add_row(*map(escape, values))
     console.print(printed)
-    gains = gain_rows(table)
-    if len(gains):
-        second = Table(title="OADLS-ALDC less each row, points of macro precision")
-        for name in gains.columns:
-            second.add_column(name)
-        for values in gains.itertuples(index=False):
-            second.add_row(*map(escape, values))
-        console.print(second)
+    for row in records_of(table[table["failed"] != ""]):
+        console.print(escape(model_text(row)), style="red", soft_wrap=True)
     for line in (*notes(table), verdict(table)):
-        console.print(escape(line), highlight=False)
-    console.print(f"Everything is in {page}", soft_wrap=True, highlight=False)
+        console.print(escape(line))
+    console.print(f"Everything is in {page}", soft_wrap=True)

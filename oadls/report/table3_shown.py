@@ -7,17 +7,21 @@ import pandas as pd
 
 from oadls.metrics import SCORES
 from oadls.report.builder import shown
-from oadls.report.table3 import FLOORS, OURS, RANKED
+from oadls.report.table3 import FLOORS, OURS, RANKED, records_of
 
 PRINTED = "as printed"
 MARK = "†"  # of a printed value that contradicts the others of its row
 TITLES = {score: score for score in SCORES} | {"f1": "F1", "auroc": "AUROC"}
+SHORT = {"accuracy": "acc.", "sensitivity": "sens.", "specificity": "spec."} | {
+    "f1": "F1",
+    "auroc": "AUROC",
+}
 
 
 def score_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model and the six scores: a line measured here, below it the line that the paper prints."""
     lines = []
-    for row in table.to_dict("records"):
+    for row in records_of(table):
         values = {TITLES[s]: "" if row["failed"] else value_text(row, s) for s in SCORES}
         lines.append({"model": model_text(row), **values})
         if pd.notna(row.get(f"{RANKED}_printed")):
@@ -58,7 +62,7 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model, OADLS-ALDC less the row in macro precision, interval, p and corrected p."""
     compared = f"{RANKED}_gain" in table
     lines = []
-    for row in table.to_dict("records"):
+    for row in records_of(table):
         if row["row"] in (OURS, *FLOORS) or row["failed"] or not compared:
             continue
         low, high = row[f"{RANKED}_gain_low"], row[f"{RANKED}_gain_high"]
@@ -77,6 +81,17 @@ def gain_rows(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def short_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """model, scores, the interval of one, gain and corrected p: what a terminal has room for."""
+    lines = []
+    for row in records_of(table[table["failed"] == ""]):
+        scores = {SHORT.get(s, s): shown(_percent(row[s]), 1) for s in SCORES}
+        scores[RANKED] = value_text(row, RANKED)
+        p = shown(row.get(f"{RANKED}_p_holm"), 3)
+        lines.append({"model": model_text(row), **scores, "gain": gain_text(row), "p": p})
+    return pd.DataFrame(lines)
+
+
 def gain_text(row: dict[str, Any]) -> str:
     """ "+2.1", points of macro precision."""
     gain = row.get(f"{RANKED}_gain")
@@ -85,13 +100,13 @@ def gain_text(row: dict[str, Any]) -> str:
 
 def cost_rows(table: pd.DataFrame) -> pd.DataFrame:
     """model, how it was trained, settings tried, numbers held, arithmetic and seconds."""
-    rows = [row for row in table.to_dict("records") if row["row"] not in FLOORS]
+    rows = [row for row in records_of(table) if row["row"] not in FLOORS]
     return pd.DataFrame(
         {
             "model": row["title"],
             "method": row["method"],
             "schedule": row["schedule"] or "–",
-            "settings tried": row["tuned"],
+            "settings tried": f"{row['tuned']:.0f}",
             "parameters": amount(row.get("parameters")),
             "trained": amount(row.get("trained")),
             "multiply-adds a cell": amount(row.get("multiply_adds")),
@@ -139,13 +154,14 @@ def notes(table: pd.DataFrame) -> Sequence[str]:
     scored = table[(table["failed"] == "") & ~table["row"].isin(list(FLOORS))]
     said = []
     if len(scored):
-        first = scored.iloc[0]
-        for unit, part in scored.groupby("unit"):
+        facts = scored[["cells", "groups", "unit"]].drop_duplicates()
+        for cells, groups, unit in facts.itertuples(index=False):
             said.append(
-                f"Macro scores of {part.iloc[0]['cells']} test cells in per cent; 95 % intervals "
-                f"resample {part.iloc[0]['groups']} groups, a group is {unit}."
+                f"Macro scores of {cells:.0f} test cells in per cent; 95 % intervals resample "
+                f"{groups:.0f} groups, a group is {unit}."
             )
-        said += [f"{first['warning'].capitalize()}."] if first["warning"] else []
+        for warning, part in scored[scored["warning"] != ""].groupby("warning", sort=False):
+            said.append(f"{', '.join(part['title'])}: {warning}.")
     if f"{RANKED}_printed" in table:
         said.append(
             "Printed values are the paper's, most of them copied there from work on other data: "
