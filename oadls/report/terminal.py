@@ -55,7 +55,7 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
             "Careful: this protocol splits by image; cells of one patient stand on both sides.",
             style="yellow",
         )
-    if not metrics["pretrained"]:
+    if metrics["pretrained"] is False:
         console.print("Careful: the backbone has random weights.", style="yellow")
     if len(excluded):
         console.print(f"{len(excluded)} images were left out: {folder / 'excluded.csv'}")
