@@ -6,7 +6,7 @@ goes on: a row that is done is read back, one that was killed or failed is tried
 
 cells    : a group of conf/cells
 rows     : which; all by default. Those that the folder holds already are in the table as well
-jobs     : rows at a time, which share the cores; 1 by default
+jobs     : rows at a time, which share the cores; 1 by default, as their seconds are then their own
 folder   : outputs/table3/CELLS by default, with -SCHEDULE where a schedule is given
 costs    : false leaves out what needs a quiet machine: parameters, multiply-adds, seconds
 KEY=VALUE: goes to every row, schedule=NAME for one, as python -m oadls.train takes it

@@ -57,7 +57,7 @@ def multiply_adds(network: nn.Module, size: int) -> int:
 
 
 def numbers_held(model: Any) -> int:
-    """How many numbers a fitted scikit-learn model predicts with (see COUNTED).
+    """How many numbers a fitted scikit-learn model predicts with (COUNTED).
 
     raises UserError for a kind of model whose numbers are not known
     """

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from oadls.compare import main
 from oadls.errors import UserError
+from oadls.report.paper import TABLE_3
 from oadls.rows import Row, differences, find_rows
 from tests.runs import CONF, composed
 
@@ -157,3 +158,16 @@ def test_differences_are_named_by_their_path() -> None:
 def test_a_command_that_is_none_shows_the_usage(arguments: list[str], capsys) -> None:
     assert main(arguments) == 2
     assert "usage: python -m oadls.compare cells=NAME" in capsys.readouterr().err
+
+
+def test_every_shipped_row_says_what_it_is(tmp_path: Path) -> None:
+    rows = find_rows(tmp_path, "all_idb2", overrides=["schedule=reduced"])
+    assert [row.name for row in rows if row.name in TABLE_3] == list(TABLE_3)
+    for row in rows:
+        assert not row.fault
+        about = row.settings["row"]
+        assert about["title"]
+        assert about["method"]
+        assert about["printed"] in (None, *TABLE_3)
+    budgets = {len(row.settings["tune"]) for row in rows}
+    assert len(budgets) == 1  # no row is tuned more than another

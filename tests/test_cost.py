@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
 
+from oadls.baselines.inputs import Pooled
 from oadls.cost import measure_run, seconds_a_cell, training_seconds
 from oadls.errors import UserError
 from oadls.experiment import Experiment
@@ -124,8 +126,6 @@ def run(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_network_that_is_loaded_predicts_as_it_did(run: Path) -> None:
-    from omegaconf import OmegaConf
-
     experiment = Experiment.open(OmegaConf.load(run / "config.yaml"))
     found = pd.read_csv(run / "folds" / "fold_0-predictions.csv")
     keys = experiment.table["pixels_sha256"].to_numpy()[found["row"]]
@@ -142,6 +142,22 @@ def test_costs_are_written_beside_the_run(run: Path) -> None:
     assert found["cells"] == 24
     with pytest.raises(UserError, match="no finished run"):
         measure_run(run / "folds")
+
+
+def test_frozen_features_are_those_that_the_estimator_was_given(run: Path, tmp_path: Path) -> None:
+    experiment = Experiment.open(OmegaConf.load(run / "config.yaml"))
+    inputs, keys = Pooled(experiment), experiment.table["pixels_sha256"].tolist()[:9]
+    given = inputs.read()
+    (tmp_path / "checkpoints").mkdir()
+    model = LogisticRegression().fit(given, experiment.labels)
+    joblib.dump(model, tmp_path / "checkpoints" / "fold_0.joblib")
+    stand_in = SimpleNamespace(
+        inputs=inputs, config=experiment.config, views=experiment.views, device="cpu"
+    )
+    with fitted_of(stand_in, tmp_path) as fitted:  # type: ignore[arg-type]
+        np.testing.assert_allclose(fitted.look(keys), given[:9], atol=1e-4)
+        assert fitted.size["trained"] == 1280 + 1
+        assert fitted.size["parameters"] > 1_000_000
 
 
 def test_handcrafted_numbers_have_no_multiply_adds(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from oadls.report.builder import Page
-from oadls.report.table3 import records_of, table_3, verdict
+from oadls.report.table3 import records_of, table_3
 from oadls.report.table3_figures import plot_rows
 from oadls.report.table3_shown import (
     cost_rows,
@@ -22,7 +22,9 @@ from oadls.report.table3_shown import (
     score_rows,
     short_rows,
 )
+from oadls.report.table3_verdict import verdict
 from oadls.rows import Row
+from oadls.size import COUNTED
 
 WIDTH = 132  # of the terminal's table where the output is a file or a pipe
 FIGURES = {"fig10": ("accuracy", "precision", "f1"), "fig11": ("sensitivity", "specificity")}
@@ -34,7 +36,9 @@ GAINS = (
 COSTS = (
     "What a row costs. Settings tried: on validation, in each fold, before the test part is "
     "touched. Seconds per 1,000 cells, from the prepared picture on, without a cache{threads}; "
-    "multiply-adds of a cell are those of all its test views, – where features are handcrafted."
+    "those of training are for all settings tried, and longer where rows ran side by side. "
+    "Multiply-adds of a cell are those of all its test views, – where features are handcrafted. "
+    "Parameters of an estimator: " + COUNTED + "."
 )
 
 

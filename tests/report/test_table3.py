@@ -14,10 +14,11 @@ from statsmodels.stats.multitest import multipletests
 from oadls.comparison import holm
 from oadls.metrics import SCORES, scores
 from oadls.report.paper import MEASURES, TABLE_3, contradictions, implied_specificity
-from oadls.report.table3 import table_3, verdict
+from oadls.report.table3 import table_3
 from oadls.report.table3_figures import plot_rows
 from oadls.report.table3_page import write_table3
 from oadls.report.table3_shown import MARK, score_rows
+from oadls.report.table3_verdict import verdict
 from oadls.rows import Row
 from oadls.statistics import group_intervals
 
