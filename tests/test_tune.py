@@ -23,7 +23,6 @@ SMALL = (
     "report=false",
 )
 NETWORK = (
-    "cells=synthetic",
     *SMALL[2:5],
     "split=grouped_holdout",
     "split.val=0.3",
