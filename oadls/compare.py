@@ -118,6 +118,8 @@ class Board:
                 self._say(name, f"not measured: {why}", "yellow")
                 return
             self.faults[name] = why
+        elif ending.status == 0 and name in self.rows and not self.rows[name].done:
+            self.faults[name] = "it ended before it was done, as one does that is told to"
         if name in self.faults:
             self._say(name, f"failed after {minutes}: {self.faults[name]}", "red")
         else:

@@ -79,10 +79,10 @@ class Experiment:
             if name.split(".")[0] not in TUNABLE:
                 raise UserError(f"tune: only settings of {', '.join(TUNABLE)} vary, not {name}")
         try:
-            config = OmegaConf.merge(self.config, changes)
+            config = DictConfig(OmegaConf.merge(self.config, changes))
         except ConfigKeyError as error:
             raise UserError(f"tune: {str(error).splitlines()[0]}") from None
-        check_config(config)  # type: ignore[arg-type]
+        check_config(config)
         return replace(self, config=config)
 
     @property

@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import torch
 
+from oadls.baselines.floors import pool
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.model.engine import Trunk, trunk_on
@@ -65,8 +66,9 @@ def _estimator(experiment: Experiment, file: Path, stack: ExitStack) -> Fitted:
     estimator, inputs = joblib.load(file), experiment.inputs
     held = numbers_held(estimator)
     size: dict[str, int | None] = {"parameters": held, "trained": held, "multiply_adds": None}
-    look = inputs.compute
-    if experiment.config.model.backbone:
+    if not experiment.config.model.backbone:
+        look = inputs.compute
+    else:
         size["parameters"] = held + parameters(inputs.backbone)["parameters"]
         size["multiply_adds"] = multiply_adds(inputs.backbone, inputs.backbone.size)
         trunk = stack.enter_context(trunk_on(experiment.device, inputs.backbone))
@@ -75,10 +77,10 @@ def _estimator(experiment: Experiment, file: Path, stack: ExitStack) -> Fitted:
 
 
 def _pooled(experiment: Experiment, trunk: Trunk, keys: list[str]) -> np.ndarray:
-    """What `inputs.compute` gives, by a trunk that is made ready once: (n, C) float64."""
+    """What `Pooled` gives, by a trunk that is made ready once: (n, C) float64."""
     views = experiment.views
     parts = [trunk(np.stack([views.picture(k) for k in part])) for part in batches(keys, BATCH)]
-    return np.concatenate([maps[-1].mean(axis=(2, 3)) for maps in parts]).astype(np.float64)
+    return np.concatenate([pool(maps[-1]) for maps in parts]).astype(np.float64)
 
 
 def _load(experiment: Experiment, file: Path) -> tuple[Network, Callable[[], Any]]:

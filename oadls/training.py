@@ -140,9 +140,7 @@ def fit_best(
         work = partial(fit, variant, split, place, logger, callbacks, test=False)
         tried.append(_once(place, split.name, work))
     best = max(range(len(tried)), key=lambda number: tried[number].fitness)
-    chosen = replace(
-        tried[best], seconds=sum(one.seconds for one in tried), tuned=str(tune[best])
-    )
+    chosen = replace(tried[best], seconds=sum(one.seconds for one in tried), tuned=str(tune[best]))
     if experiment.config.test:
         variant = experiment.tuned(tune[best])
         predictions = predict_split(variant, split, chosen.checkpoint)

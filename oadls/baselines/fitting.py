@@ -1,4 +1,4 @@
-"""A scikit-learn estimator in the place of a network: fitted, chosen and tested by the same rules."""
+"""A scikit-learn estimator in the place of a network, by the same rules."""
 
 import inspect
 import time
@@ -22,7 +22,8 @@ from oadls.run import SIDES, Fit, prediction_rows, probabilities_of
 def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: bool) -> Fit:
     """Fit on the training side, score validation, predict every cell.
 
-    The fitted estimator is kept in folder/checkpoints. It is a pickle: load none that you were sent.
+    The fitted estimator is kept in folder/checkpoints, as a pickle: load none that you were
+    sent.
 
     test : false leaves the test part alone: only validation is predicted
     raises UserError when the training side has one class, or there are several devices
@@ -77,4 +78,3 @@ def _groups(estimator: Any, experiment: Experiment, rows: np.ndarray) -> dict[st
     if "groups" not in inspect.signature(estimator.fit).parameters:
         return {}
     return {"groups": experiment.table["group"].to_numpy()[rows]}
-

@@ -6,17 +6,15 @@ from functools import cached_property
 
 import numpy as np
 
-from oadls.baselines.floors import pool, pooled_features
+from oadls.baselines.floors import pooled_features
 from oadls.cache import Cache
 from oadls.experiment import Experiment, build
 from oadls.model.backbone import Backbone
-from oadls.model.engine import trunk_on
-from oadls.parallel import batches, run_local
+from oadls.parallel import run_local
 from oadls.recipe import describe, library_versions
 from oadls.shards import Draft
 
 LIBRARIES = ("numpy", "scipy", "scikit-image", "PyWavelets")
-BATCH = 16  # pictures that a trunk sees at a time
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,6 @@ class Pooled:
     def read(self) -> np.ndarray:
         """(N, C) float64 of every cell of the experiment, from the cache or computed now."""
         return pooled_features(self.experiment).astype(np.float64)
-
-    def compute(self, keys: Sequence[str]) -> np.ndarray:
-        """(n, C) float64 of some images, by their content hashes, without the cache."""
-        parts = []
-        with trunk_on(self.experiment.device, self.backbone) as trunk:
-            for batch in batches(keys, BATCH):
-                pictures = np.stack([self.experiment.views.picture(key) for key in batch])
-                parts.append(pool(trunk(pictures)[-1]))  # (B, C)
-        return np.concatenate(parts).astype(np.float64)
 
     @cached_property
     def backbone(self) -> Backbone:

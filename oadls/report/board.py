@@ -99,9 +99,11 @@ def pictured_cells(run: Run, metrics: dict[str, Any], told: pd.DataFrame) -> wan
     evidence = Evidence(run, metrics, {}, None)
     chosen = choose(evidence, PICTURED)
     if not run.experiment.is_network:
-        keys = evidence.cells["pixels_sha256"].iloc[chosen]
-        alone = [_image(run.experiment.views.picture(key)) for key in keys]
-        return _table(told.iloc[chosen].assign(picture=alone))
+        keys = evidence.cells["pixels_sha256"].iloc[chosen].tolist()
+        alone: dict[str, Any] = {
+            "picture": [_image(run.experiment.views.picture(key)) for key in keys]
+        }
+        return _table(told.iloc[chosen].assign(**alone))
     found = dict(look_at(evidence, chosen))  # network by network
     looks = [found[i] for i in chosen]
     pictures: dict[str, Any] = {

@@ -86,8 +86,8 @@ def _beaten(name: str, evidence: Evidence) -> str:
         return ""
     return (
         f"{FLOORS[name].capitalize()} reaches macro precision {floor['precision']:.3f} and AUROC "
-        f"{floor['auroc']:.3f}, {evidence.model} {test['precision']:.3f} and {test['auroc']:.3f}: it "
-        "adds little or nothing."
+        f"{floor['auroc']:.3f}, {evidence.model} {test['precision']:.3f} and {test['auroc']:.3f}: "
+        "it adds little or nothing."
     )
 
 

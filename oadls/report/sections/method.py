@@ -78,8 +78,8 @@ def stage_pictures(evidence: Evidence, index: int) -> CellPicture:
 def _write_features(page: Page, evidence: Evidence, chosen: list[int]) -> None:
     experiment = evidence.run.experiment
     if not experiment.is_network:
-        size = experiment.inputs.compute(evidence.cells["pixels_sha256"].head(1)).shape[1]
-        page.text(f"The estimator is given {size} numbers of each cell, not pictures.")
+        numbers = experiment.inputs.read().shape[1]
+        page.text(f"The estimator is given {numbers} numbers of each cell, not pictures.")
         return
     backbone = experiment.network(seed=experiment.config.seed).backbone
     if backbone.cut == 0:
