@@ -27,7 +27,8 @@ def load_cards(place: str) -> dict[Path, Card]:
         files = sorted(path.glob("checkpoints/fold_*.ckpt"))
         files = [file for file in files if not file.stem.endswith("-last")]
     if not files or not all(file.is_file() for file in files):
-        raise UserError(f"checkpoint: no checkpoint at {path}")
+        kind = " of a network" if list(path.glob("checkpoints/*.joblib")) else ""
+        raise UserError(f"checkpoint: no checkpoint{kind} at {path}")
     cards = {}
     for file in files:
         try:
@@ -102,6 +103,6 @@ def _predict(
     trainer = make_trainer(
         cfg.trainer, precision=precision, logger=False, enable_checkpointing=False
     )
-    predictions = predict_network(experiment, file, card, sides, trainer)
+    predictions = predict_network(experiment.as_fitted(card), file, card, sides, trainer)
     assert len(probabilities_of(predictions)) == (sides != "").sum()
     return predictions

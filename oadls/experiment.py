@@ -1,6 +1,6 @@
 """What a config builds before a network is trained: cells, their pictures, splits, networks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -84,6 +84,14 @@ class Experiment:
             raise UserError(f"tune: {str(error).splitlines()[0]}") from None
         check_config(config)
         return replace(self, config=config)
+
+    def as_fitted(self, card: Mapping[str, Any]) -> "Experiment":
+        """The same cells with the settings that a checkpoint was fitted with.
+
+        card : what the checkpoint says of itself
+        """
+        found = {name: card["config"][name] for name in TUNABLE}
+        return replace(self, config=DictConfig(OmegaConf.merge(self.config, found)))
 
     @property
     def is_network(self) -> bool:

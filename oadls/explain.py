@@ -40,9 +40,10 @@ class Look:
 
 def load_network(experiment: Experiment, checkpoint: Path) -> Network:
     """The trained network of a checkpoint, in evaluation mode."""
-    network = experiment.network(seed=experiment.config.seed)
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
-    weights = {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}
+    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    network = experiment.as_fitted(saved["oadls"]).network(seed=experiment.config.seed)
+    parts = saved["state_dict"].items()
+    weights = {k.removeprefix("network."): v for k, v in parts if k.startswith("network.")}
     network.load_state_dict(weights)
     return network.eval()
 

@@ -8,13 +8,14 @@ from omegaconf import DictConfig
 
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
+from oadls.fitting import fit_all
 from oadls.ranks import agree, in_turn, rank, together
 from oadls.report.results import report_run
 from oadls.run import Run
 from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
-from oadls.training import fit_all, make_trainer, open_run, run_folder
+from oadls.training import make_trainer, open_run, run_folder
 
 
 def train(cfg: DictConfig) -> float | list[float]:

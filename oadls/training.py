@@ -1,29 +1,21 @@
-"""Fit every fold, keep the checkpoint with the best validation fitness, predict with it once.
-
-Where the config has a list `tune`, each entry is fitted in each fold, and validation chooses.
-"""
+"""Fit a network, keep the checkpoint with the best validation fitness, predict with it once."""
 
 import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from oadls.baselines.fitting import fit_estimator, predict_estimator
 from oadls.data.dataset import CellData
 from oadls.data.split import Split
 from oadls.errors import UserError
@@ -31,17 +23,14 @@ from oadls.experiment import Experiment, build, plain
 from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
-from oadls.ranks import agree, rank
-from oadls.run import SIDES, Fit, prediction_rows, read_fit, write_fit
+from oadls.run import SIDES, Fit, prediction_rows
 from oadls.settings import run_dir
-from oadls.tracking import make_logger
 
 if TYPE_CHECKING:
-    import wandb
+    pass
 
 # settings that may change on resuming
 RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
-TRIED = "tried"  # folder of the entries of `tune`
 log = logging.getLogger(__name__)
 
 
@@ -72,135 +61,6 @@ def open_run(folder: Path, cfg: Any) -> None:
     OmegaConf.save(OmegaConf.create(wanted), file)
 
 
-def fit_all(
-    experiment: Experiment, splits: list[Split], folder: Path, board: "wandb.Run | None" = None
-) -> list[Fit]:
-    """A fit for every split in turn; one that is finished already is read back.
-
-    All ranks fit the same one, and rank zero alone writes.
-
-    board : the W&B run that gets their curves
-    """
-    judge = None
-    if experiment.config.get("pruner"):
-        from oadls.sweep.trial import judge_of  # heavy, and only a sweep's trials have one
-
-        judge = judge_of(experiment.config)
-        if experiment.config.get("tune"):
-            raise UserError("tune: a sweep searches already; leave out one of tune and pruner")
-    fits = []
-    for number, split in enumerate(splits):
-        log.info("fit %d of %d: %s", number + 1, len(splits), split.name)
-        prefix = f"{split.name}/" if len(splits) > 1 else ""
-        work = partial(fit_best, experiment, split, folder, board, prefix, [judge] if judge else [])
-        fits.append(_once(folder, split.name, work))
-        if rank() == 0:
-            for tried in folder.glob(f"{TRIED}/*/checkpoints/{split.name}*"):
-                tried.unlink()
-        if judge and judge.hopeless:
-            if board is not None:
-                board.summary["pruned"] = True
-            break
-    return fits
-
-
-def _once(folder: Path, name: str, work: Callable[[], Fit]) -> Fit:
-    """The fit that a folder has, else the one that `work` makes, then published there."""
-    done = agree(read_fit(folder, name))
-    if done is None:
-        done = work()
-        if rank() == 0:
-            write_fit(folder, done)
-    return done
-
-
-def fit_best(
-    experiment: Experiment,
-    split: Split,
-    folder: Path,
-    board: "wandb.Run | None",
-    prefix: str,
-    callbacks: Sequence[Callback],
-) -> Fit:
-    """One fit; with `tune` the entry that is best on validation, the first of equals, is tested.
-
-    prefix : of the names of its curves
-    """
-    tune = experiment.config.get("tune")
-    if not tune:
-        logger = make_logger(experiment.config, folder, split.name, board, prefix=prefix)
-        return fit(experiment, split, folder, logger, callbacks, test=experiment.config.test)
-    tried = []
-    for number, entry in enumerate(tune):
-        place = folder / TRIED / str(number)
-        (place / "checkpoints").mkdir(parents=True, exist_ok=True)
-        variant = experiment.tuned(entry)
-        path = f"{prefix}tried_{number}/"
-        logger = make_logger(variant.config, place, split.name, board, prefix=path)
-        work = partial(fit, variant, split, place, logger, callbacks, test=False)
-        tried.append(_once(place, split.name, work))
-    best = max(range(len(tried)), key=lambda number: tried[number].fitness)
-    chosen = replace(tried[best], seconds=sum(one.seconds for one in tried), tuned=str(tune[best]))
-    if experiment.config.test:
-        variant = experiment.tuned(tune[best])
-        predictions = predict_split(variant, split, chosen.checkpoint)
-        chosen = replace(chosen, predictions=predictions)
-    kept = folder / "checkpoints" / chosen.checkpoint.name
-    if rank() == 0:
-        kept.unlink(missing_ok=True)  # of a run that was killed here
-        kept.hardlink_to(chosen.checkpoint)
-    return replace(chosen, checkpoint=kept)
-
-
-def fit(
-    experiment: Experiment,
-    split: Split,
-    folder: Path,
-    logger: Logger,
-    callbacks: Sequence[Callback] = (),
-    *,
-    test: bool,
-) -> Fit:
-    """Fit on the training side, choose the checkpoint on validation, predict every cell.
-
-    test : false leaves the test part alone: only validation is predicted
-    """
-    if "val" not in set(split.side):
-        raise UserError(
-            f"split {split.name}: the checkpoint is chosen on validation, which has no cell"
-        )
-    if experiment.is_network:
-        return fit_network(experiment, split, folder, logger, callbacks, test=test)
-    return fit_estimator(experiment, split, folder, test=test)
-
-
-def predict_split(experiment: Experiment, split: Split, checkpoint: Path) -> pd.DataFrame:
-    """What one checkpoint says of every cell, as `Fit.predictions`."""
-    sides = experiment.sides(split)
-    if not experiment.is_network:
-        return predict_estimator(experiment, joblib.load(checkpoint), sides)
-    card = torch.load(checkpoint, weights_only=True, map_location="cpu")["oadls"]
-    trainer = make_trainer(experiment.config.trainer, logger=False, enable_checkpointing=False)
-    return predict_network(experiment, checkpoint, card, sides, trainer)
-
-
-def predict_network(
-    experiment: Experiment,
-    checkpoint: Path,
-    card: dict[str, Any],
-    sides: np.ndarray,
-    trainer: pl.Trainer,
-) -> pd.DataFrame:
-    """What the network of a checkpoint says of the cells that are on a side.
-
-    sides : (N,) str, "train", "val", "test" or "" for each row of the table
-    """
-    network = experiment.network(seed=experiment.config.seed)
-    data = experiment.data(sides, network.backbone)
-    model = make_classifier(experiment, network, card)
-    return predict_sides(trainer, model, data, str(checkpoint))
-
-
 def fit_network(
     experiment: Experiment,
     split: Split,
@@ -210,7 +70,7 @@ def fit_network(
     *,
     test: bool,
 ) -> Fit:
-    """Fit a network; see `fit`."""
+    """Fit a network; see `fitting.fit`."""
     cfg = experiment.config
     network = experiment.network(seed=cfg.seed + split.repeat)
     if cfg.training.compile:
@@ -291,6 +151,23 @@ def make_classifier(experiment: Experiment, network: Network, card: dict[str, An
         seed=experiment.config.seed,
         card=card,
     )
+
+
+def predict_network(
+    experiment: Experiment,
+    checkpoint: Path,
+    card: dict[str, Any],
+    sides: np.ndarray,
+    trainer: pl.Trainer,
+) -> pd.DataFrame:
+    """What the network of a checkpoint says of the cells that are on a side.
+
+    sides : (N,) str, "train", "val", "test" or "" for each row of the table
+    """
+    network = experiment.network(seed=experiment.config.seed)
+    data = experiment.data(sides, network.backbone)
+    model = make_classifier(experiment, network, card)
+    return predict_sides(trainer, model, data, str(checkpoint))
 
 
 def predict_sides(

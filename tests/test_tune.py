@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from oadls import training
+from oadls import fitting
 from oadls.errors import UserError
 from oadls.run import read_fit
 from tests.runs import train_in
@@ -92,7 +92,7 @@ def test_a_killed_run_tries_nothing_twice(
     tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries = "tune=['model.estimator.C=1e-9','model.estimator.C=1']"
-    fitted, real = [], training.fit_estimator
+    fitted, real = [], fitting.fit_estimator
 
     def dying(experiment, split, folder, *, test):
         if len(fitted) == 1:
@@ -100,7 +100,7 @@ def test_a_killed_run_tries_nothing_twice(
         fitted.append((split.name, folder.name))
         return real(experiment, split, folder, test=test)
 
-    monkeypatch.setattr(training, "fit_estimator", dying)
+    monkeypatch.setattr(fitting, "fit_estimator", dying)
     with pytest.raises(KeyboardInterrupt):
         train_in(tmp_path, *SMALL, tries)
     rest: list[tuple[str, str]] = []
@@ -109,7 +109,7 @@ def test_a_killed_run_tries_nothing_twice(
         rest.append((split.name, folder.name))
         return real(experiment, split, folder, test=test)
 
-    monkeypatch.setattr(training, "fit_estimator", noting)
+    monkeypatch.setattr(fitting, "fit_estimator", noting)
     train_in(tmp_path, *SMALL, tries, resume=True)
     assert fitted == [("fold_0", "0")]
     assert rest == [("fold_0", "1"), ("fold_1", "0"), ("fold_1", "1")]

@@ -13,13 +13,14 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from oadls.experiment import Experiment, build
+from oadls.fitting import fit
 from oadls.model.acrnn import ACRNN
 from oadls.model.classifier import Classifier
 from oadls.model.engine import with_torch
 from oadls.model.network import Network, parameter_groups
 from oadls.settings import cpu_precision
 from oadls.tracking import make_logger
-from oadls.training import fit, quiet
+from oadls.training import quiet
 from scripts.bench.config import composed
 from scripts.bench.plain_acrnn import PlainACRNN
 from scripts.bench.table import Row, Timing, alternate, ratio, show_seconds
