@@ -14,7 +14,12 @@ from tests.runs import CONF, composed
 
 GROUPS = ("data", "split", "pipeline", "crop", "augment", "optimizer", "trainer", "logger")
 NESTED = ("model/backbone", "model/head")
-EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+OF_ESTIMATORS = ("model/inputs", "model/estimator")
+EXPERIMENTS = sorted(
+    str(file.relative_to(CONF / "experiment").with_suffix(""))
+    for file in (CONF / "experiment").rglob("*.yaml")
+)
+ROWS = [name for name in EXPERIMENTS if name.startswith("table3/")]
 FOLDER = "data.root=somewhere"
 
 
@@ -69,6 +74,25 @@ def test_every_experiment_is_a_lab_note(name: str) -> None:
     text = (CONF / "experiment" / f"{name}.yaml").read_text()
     assert "# python -m oadls.train" in text
     assert "took" in text or "Not run" in text
+
+
+@pytest.mark.parametrize("group", OF_ESTIMATORS)
+def test_every_part_of_an_estimator_is_sound(group: str) -> None:
+    for file in sorted((CONF / group).glob("*.yaml")):
+        assert_sound(composed("train", "model=frozen", f"{group}={file.stem}"))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_has_a_title_and_a_reduced_schedule(name: str) -> None:
+    for cells in ("all_idb2", "c_nmc_fold1"):
+        config = composed("train", f"+experiment={name}", f"cells={cells}", "schedule=reduced")
+        assert_sound(config)
+        assert config.row.title and config.row.method
+        assert config.row.schedule or "head" not in config.model
+
+
+def test_every_row_tries_as_many_settings() -> None:
+    assert {len(composed("train", f"+experiment={name}").tune) for name in ROWS} == {2}
 
 
 @pytest.mark.parametrize("group", ["cells", "without"])
