@@ -87,7 +87,8 @@ def test_every_row_has_a_title_and_a_reduced_schedule(name: str) -> None:
     for cells in ("all_idb2", "c_nmc_fold1"):
         config = composed("train", f"+experiment={name}", f"cells={cells}", "schedule=reduced")
         assert_sound(config)
-        assert config.row.title and config.row.method
+        assert config.row.title
+        assert config.row.method
         assert config.row.schedule or "head" not in config.model
 
 
