@@ -30,11 +30,11 @@ def table_3(rows: Sequence[Row], faults: Mapping[str, str]) -> pd.DataFrame:
     """One record a row, the trivial baselines of OADLS-ALDC's run after them.
 
     faults : why a row failed, which then has no score
-    returns row, title, method, schedule, tuned (settings tried in each fold), from_scratch, failed
-        (why, else empty), cells, unit (of the intervals), warning (why there is none); of each
-        score the value, its low and high, what is printed (all fractions), OADLS-ALDC less this
-        row (gain) with low, high, p and p_holm, corrected over the rows; the costs; contradictions
-        of the printed values
+    returns row, title, method, schedule, tuned (settings tried in each fold), weights (where
+        nothing was pretrained), failed (why, else empty), cells, unit (of the intervals), warning
+        (why there is none); of each score the value, its low and high, what is printed (all
+        fractions), OADLS-ALDC less this row (gain) with low, high, p and p_holm, corrected over the
+        rows; the costs; contradictions of the printed values
     """
     runs = {row.name: _read(row) for row in rows if row.done and row.name not in faults}
     records = [_record(row, faults.get(row.name, ""), runs.get(row.name)) for row in rows]
@@ -90,11 +90,19 @@ def _record(
         found = contradictions(printed)
         record["contradictions"] = "; ".join(f"{name}: {why}" for name, why in found.items())
     if run:
-        record |= {"from_scratch": run[0]["pretrained"] is False, **_scores(run[0]["test"])}
+        record |= {"weights": _weights(row, run[0]), **_scores(run[0]["test"])}
         record["withheld"] = run[0]["withheld"]
         measured = json.loads(cost.read_text()) if cost.is_file() else {}
         record |= {name: measured.get(name) for name in COSTS}
     return record
+
+
+def _weights(row: Row, metrics: Mapping[str, Any]) -> str:
+    """What a network knew before it was trained, if that is nothing."""
+    if metrics["pretrained"] is not False:
+        return ""
+    learned = "head" in row.settings["model"]
+    return "from scratch" if learned else "from scratch: random features"
 
 
 def _scores(test: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +141,7 @@ def _gains(
 def _floors(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What is trivial, as the run of OADLS-ALDC has scored it."""
     found = metrics.get("floors", {})
-    about = {"method": "trivial baseline", "schedule": "", "failed": "", "from_scratch": False}
+    about = {"method": "trivial baseline", "schedule": "", "failed": "", "weights": ""}
     return [
         {"row": name, "title": title, **about, **_scores(found[name])}
         for name, title in FLOORS.items()

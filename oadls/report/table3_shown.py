@@ -36,8 +36,8 @@ def model_text(row: dict[str, Any]) -> str:
     title = row["title"]
     if row["failed"]:
         return f"{title}: failed, {row['failed']}"
-    if row["from_scratch"]:
-        title += ", from scratch"
+    if row["weights"]:
+        title += f", {row['weights']}"
     if row.get("withheld") and pd.notna(row["withheld"]):
         title += f"; no headline: {row['withheld']}"
     return title

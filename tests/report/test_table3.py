@@ -43,7 +43,7 @@ def finished(folder: Path, name: str, *, patients: int = PATIENTS, floors: bool 
     probabilities = np.stack([1 - score, score], axis=1)
     test = scored(label, probabilities, group)
     metrics: dict[str, Any] = {"classes": CLASSES, "test": test, "withheld": ""}
-    metrics["pretrained"] = {"cnn": False, "oadls": True}.get(name)
+    metrics["pretrained"] = {"cnn": False, "vgg16": False, "oadls": True}.get(name)
     if floors:
         constant = np.tile([0.4, 0.6], (len(label), 1))
         metrics["floors"] = {"majority": scored(label, constant, group)}
@@ -55,7 +55,8 @@ def finished(folder: Path, name: str, *, patients: int = PATIENTS, floors: bool 
     table.sample(frac=1, random_state=len(name)).to_csv(place / "predictions.csv", index=False)
     (place / "metrics.json").write_text(json.dumps(metrics))
     (place / "config.yaml").write_text("{}")
-    return Row(name, place, (), {"row": about, "tune": ["a=1", "a=2"]})
+    model = {"head": None} if name in ("cnn", "oadls") else {"estimator": None}
+    return Row(name, place, (), {"row": about, "tune": ["a=1", "a=2"], "model": model})
 
 
 def scored(label: np.ndarray, probabilities: np.ndarray, group: np.ndarray) -> dict[str, Any]:
@@ -214,6 +215,7 @@ def test_the_shown_table_has_a_line_here_and_one_as_printed(table: pd.DataFrame)
         "GAO: failed, killed by signal 9 (SIGKILL)",
         "as printed",
     ]
+    assert "VGG16 (frozen), from scratch: random features" in lines
     assert shown["specificity"][1] == f"89.18{MARK}"
     low, high = 100 * table.loc["cnn", "precision_low"], 100 * table.loc["cnn", "precision_high"]
     expected = f"{100 * table.loc['cnn', 'precision']:.1f} ({low:.1f}–{high:.1f})"
