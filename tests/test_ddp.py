@@ -188,7 +188,7 @@ def test_torchrun_gives_the_numbers_of_one_process_in_one_run(alone: Path, tmp_p
     (folder,) = (tmp_path / "run").iterdir()
     assert_same_results(folder, alone)
     assert len(pd.read_csv(folder / "predictions.csv")["path"].unique()) == 15
-    assert done.stdout.count("network 1 of 1") == 1
+    assert done.stdout.count("fit 1 of 1") == 1
 
 
 def test_a_training_ends_with_its_rank_zero_and_goes_on_to_the_same_numbers(
