@@ -15,9 +15,10 @@ from oadls.jobs import Ending, Event, Job, lock, run_jobs
 from oadls.rows import reason
 
 PROGRAM = """
-import sys
+import signal, sys
 from pathlib import Path
 from oadls.jobs import Job, run_jobs
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started with & is deaf to it
 def command(place):
     return None if (place / "done").exists() else [sys.executable, "work.py", str(place)]
 jobs = [Job(Path(name), lambda name=name: command(Path(name))) for name in sys.argv[1:]]
