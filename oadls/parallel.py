@@ -2,8 +2,10 @@
 
 import functools
 import os
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -41,8 +43,21 @@ def run_blocks(
 def run_local(
     function: Callable[..., None], items: Sequence[Any], *, cache: Cache, title: str
 ) -> None:
-    """Call function(block, cache) on blocks of the items, by the processes of this machine."""
-    run_blocks(functools.partial(function, store=cache), items, title=title)
+    """Call function(block, cache) on blocks of the items, by the processes of this machine.
+
+    items : each begins with its key in the cache
+    Their order differs from run to run, so that commands that start together share the work: each
+    passes over what another has written.
+    """
+    dealt = list(items)
+    random.Random().shuffle(dealt)
+    run_blocks(functools.partial(_fill, function, cache), dealt, title=title)
+
+
+def _fill(function: Callable[..., None], cache: Cache, block: Sequence[Any]) -> None:
+    missing = cache.missing(block, key=itemgetter(0))
+    if missing:
+        function(missing, store=cache)
 
 
 def _run_all(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from oadls.cache import Cache
+from oadls.parallel import run_local
 from oadls.ray import run_on_ray
 
 ITEMS = [(f"{n:02x}{n:062x}", f"image {n}") for n in range(0, 256, 4)]  # four a shard
@@ -26,7 +27,8 @@ def note(block, store, *, folder, seconds=0.0):
         start = time.monotonic()
         time.sleep(seconds)
         store.write({key: {"number": np.array([int(path.split()[1])])}})
-        line = f"{key} {os.getpid()} {start} {time.monotonic()} {len(block)} {store.prefix}"
+        shard = getattr(store, "prefix", "-")  # a cache has none
+        line = f"{key} {os.getpid()} {start} {time.monotonic()} {len(block)} {shard}"
         Path(folder, f"{os.getpid()}-{time.monotonic_ns()}").write_text(line)
 
 
@@ -47,6 +49,12 @@ def run_command(folder, address):
     """A command of its own, on a given cluster or its own one."""
     work = partial(note, folder=folder / "notes", seconds=0.05)
     on_ray(work, ITEMS, cache=opened(folder), address=address, workers=2)
+
+
+def run_locally(folder, seconds):
+    """A command of its own, with the processes of this machine."""
+    work = partial(note, folder=folder / "notes", seconds=seconds)
+    run_local(work, ITEMS, cache=opened(folder), title="Noting")
 
 
 def assert_each_once(cache):

@@ -1,4 +1,5 @@
 import functools
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oadls.parallel import batches, run_blocks
+from tests.noting import ITEMS, assert_each_once, notes, opened, run_locally
 
 
 @pytest.fixture
@@ -54,6 +56,20 @@ def fail(block):
 def test_what_goes_wrong_in_a_process_is_told(processes):
     with pytest.raises(ValueError, match="item 30 is broken"):
         run_blocks(fail, range(50), title="Failing")
+
+
+def test_commands_that_start_together_share_the_work(tmp_path):
+    (tmp_path / "notes").mkdir()
+    context = multiprocessing.get_context("spawn")
+    commands = [context.Process(target=run_locally, args=(tmp_path, 0.05)) for _ in range(2)]
+    for command in commands:
+        command.start()
+    for command in commands:
+        command.join()
+    assert [command.exitcode for command in commands] == [0, 0]
+    assert len({process for _, process, *_ in notes(tmp_path / "notes")}) == 2
+    assert len(ITEMS) <= len(notes(tmp_path / "notes")) < 1.6 * len(ITEMS)
+    assert_each_once(opened(tmp_path))
 
 
 def test_batches_hold_everything_in_order():

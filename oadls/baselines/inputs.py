@@ -30,7 +30,7 @@ class Handcrafted:
     def read(self) -> np.ndarray:
         """(N, D) float64 of every cell of the experiment, from the cache or measured now."""
         keys = self.experiment.table["pixels_sha256"].tolist()
-        missing = self._cache.missing(dict.fromkeys(keys))
+        missing = [(key,) for key in self._cache.missing(dict.fromkeys(keys))]
         run_local(self._fill, missing, cache=self._cache, title="Measuring cells")
         return np.stack([self._cache.read(key)["numbers"] for key in keys])
 
@@ -51,8 +51,8 @@ class Handcrafted:
         found = self.measure(*self.experiment.prepared.picture(key))
         return np.array(list(found.values()), dtype=np.float64)  # (D,)
 
-    def _fill(self, block: Sequence[str], store: Cache | Draft) -> None:
-        store.write({key: {"numbers": self._measure(key)} for key in block})
+    def _fill(self, block: Sequence[tuple[str]], store: Cache | Draft) -> None:
+        store.write({key: {"numbers": self._measure(key)} for (key,) in block})
 
 
 @dataclass(frozen=True)
