@@ -14,7 +14,7 @@ from skimage.feature import graycoprops
 
 from oadls.baselines.cooccurrence import ANGLES, cooccurrence
 from oadls.preprocess.foreground import bounding_box
-from oadls.segment.measure import CYTOPLASM, NUCLEUS
+from oadls.segment.measure import CYTOPLASM, NUCLEUS, check_cell
 
 DISTANCES = (1, 2, 4)  # px
 WAVELET, DEPTH = "db2", 3
@@ -34,9 +34,9 @@ def cell_energy(image: np.ndarray, mask: np.ndarray, *, levels: int = 32) -> dic
         {part}_wavelet_{a3,h3,v3,d3,h2,…,d1}   energy of a sub-band per pixel
         {part}_histogram   sum of the squared shares of the 256 grays
         {part}_signal      mean square of gray
-    raises ValueError for arrays of another shape or type
+    raises ValueError for arrays of another shape or type, and for other codes
     """
-    _check(image, mask)
+    check_cell(image, mask, step="cell_energy")
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # (H, W)
     channels = {"gray": gray, **dict(zip("rgb", np.moveaxis(image, 2, 0), strict=True))}
     energies = {}
@@ -99,14 +99,3 @@ def histogram_energy(grays: np.ndarray) -> float:
 def signal_energy(grays: np.ndarray) -> float:
     """Sum of squared intensity over area of (n,) uint8, as shares of white; 0 for none."""
     return float(np.square(grays / 255).sum() / max(1, grays.size))
-
-
-def _check(image: np.ndarray, mask: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(
-            f"cell_energy: the image must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}"
-        )
-    if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
-        raise ValueError(
-            f"cell_energy: the mask must be {image.shape[:2]} uint8, got {mask.shape} {mask.dtype}"
-        )

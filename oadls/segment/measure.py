@@ -38,7 +38,7 @@ def measure(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     nucleus count as one object.
     raises ValueError for arrays of another shape or type, or a mask with another code
     """
-    _check(image, mask)
+    check_cell(image, mask, step="measure")
     cell = mask > 0
     black = (image[..., 0] | image[..., 1] | image[..., 2]) == 0  # (H, W)
     background = mean_colour(image, ~(cell | black))
@@ -151,15 +151,16 @@ def mean_colour(image: np.ndarray, part: np.ndarray) -> list[float]:
     return list(cv2.mean(image, part.view(np.uint8))[:3])
 
 
-def _check(image: np.ndarray, mask: np.ndarray) -> None:
+def check_cell(image: np.ndarray, mask: np.ndarray, *, step: str) -> None:
+    """Refuse anything but an (H, W, 3) uint8 image and an (H, W) uint8 mask of 0, 128 and 255."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(
-            f"measure: the image must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}"
+            f"{step}: the image must be (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}"
         )
     if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
         raise ValueError(
-            f"measure: the mask must be {image.shape[:2]} uint8, got {mask.shape} {mask.dtype}"
+            f"{step}: the mask must be {image.shape[:2]} uint8, got {mask.shape} {mask.dtype}"
         )
     codes = np.flatnonzero(cv2.calcHist([mask], [0], None, [256], [0, 256]))
     if not set(codes.tolist()) <= {0, CYTOPLASM, NUCLEUS}:
-        raise ValueError(f"measure: the mask holds 0, 128 and 255 only, got {codes.tolist()[:6]}")
+        raise ValueError(f"{step}: the mask holds 0, 128 and 255 only, got {codes.tolist()[:6]}")
