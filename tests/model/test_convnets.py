@@ -13,25 +13,10 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from oadls.model.backbone import Backbone
 from oadls.model.convnets import oadls_cnn, oadls_vgg16_bn_eca
+from tests.model.networks import pixels, with_statistics
 
 KERNELS = {64: 3, 128: 5, 256: 5, 512: 5}  # channels to the kernel of Wang et al. 2020
 POOLS = {6: 64, 13: 128, 23: 256, 33: 512, 43: 512}  # layers of VGG16 with batch norm
-
-
-def pixels(size=32):
-    return torch.rand((2, 3, size, size), generator=torch.Generator().manual_seed(0))
-
-
-def with_statistics(model):
-    """Batch norms that do something."""
-    generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1, generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-            nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
-            nn.init.normal_(module.bias, std=0.1, generator=generator)
-    return model.eval()
 
 
 def attended(x, kernel):

@@ -12,21 +12,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from oadls.errors import UserError
 from oadls.model.backbone import Backbone
 from oadls.model.whole_batch import see_whole_batch
-
-
-def pixels(size, *, batch=2):
-    return torch.rand((batch, 3, size, size), generator=torch.Generator().manual_seed(0))
-
-
-def with_statistics(model):
-    """Batch norms that do something."""
-    generator = torch.Generator().manual_seed(1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1, generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-            nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
-    return model.eval()
+from tests.model.networks import pixels, with_statistics
 
 
 class Vgg16(nn.Module):
