@@ -93,8 +93,9 @@ def _beaten(name: str, evidence: Evidence) -> str:
 
 def _caption(evidence: Evidence) -> str:
     uncertainty = evidence.metrics["test"]["uncertainty"]
+    fitted = " The trivial baselines were fitted in the same folds."
     return (
         "Test cells; all scores but accuracy are unweighted means over the classes. Intervals "
-        f"resample {uncertainty['groups']} groups; a group is {uncertainty['unit']}. The trivial "
-        "baselines were fitted in the same folds."
+        f"resample {uncertainty['groups']} groups; a group is {uncertainty['unit']}."
+        + (fitted if evidence.metrics.get("floors") else "")
     )
