@@ -14,7 +14,7 @@ from oadls.metrics import scores
 from oadls.operating import Operating, operate
 from oadls.patients import patient_scores, patient_table
 from oadls.report.terminal import print_summary
-from oadls.run import Fit, Run, pool_networks, probabilities_of, sides_of
+from oadls.run import Fit, Run, pool_networks, prediction_rows, probabilities_of, sides_of
 from oadls.statistics import group_intervals
 
 Metrics = dict[str, Any]
@@ -208,8 +208,6 @@ def score_floors(run: Run) -> dict[str, pd.DataFrame]:
     rows = np.concatenate([np.flatnonzero(side == "test") for side in sides])
     found = {}
     for name, per_fit in floor_probabilities(experiment, sides).items():
-        test = pd.DataFrame({"row": rows, "label": experiment.labels[rows], "fold": 0})
-        for k, column in enumerate(np.concatenate(per_fit).T):
-            test[f"probability_{k}"] = column
-        found[name] = pool_networks(test)
+        test = prediction_rows(rows, "test", experiment.labels[rows], np.concatenate(per_fit))
+        found[name] = pool_networks(test.assign(fold=0))
     return found
