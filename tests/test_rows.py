@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import joblib
 import pandas as pd
 import pytest
 
@@ -58,3 +59,14 @@ def test_a_row_trains_and_beats_chance(name: str, tmp_path: Path) -> None:
     else:
         metrics = json.loads((run / "metrics.json").read_text())
         assert metrics["test"]["auroc"] > 0.6  # of eight patients that it has not seen
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(("balance", "weight"), [("patient", "balanced"), ("none", None)])
+def test_an_estimator_weighs_the_classes_where_a_network_draws_them_equally(
+    balance: str, weight: str | None, tmp_path: Path
+) -> None:
+    probe = ("+experiment=table3/linear_probe", "model.backbone.size=32", "tune=null")
+    run = train_in(tmp_path, *probe, *FEW, f"training.balance={balance}")
+    fitted = joblib.load(next((run / "checkpoints").glob("*.joblib")))
+    assert fitted[-1].class_weight == weight

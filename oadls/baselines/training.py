@@ -35,7 +35,8 @@ def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: b
     if len(np.unique(labels[train])) < 2:
         raise UserError(f"split {split.name}: its training side has cells of one class")
     numbers = experiment.inputs.read()  # (N, D)
-    estimator = build(cfg.model.estimator)(seed=cfg.seed + split.repeat)
+    weight = None if cfg.training.balance == "none" else "balanced"
+    estimator = build(cfg.model.estimator)(class_weight=weight, seed=cfg.seed + split.repeat)
     start = time.perf_counter()
     with threadpool_limits(1):  # small problems: threads wait for each other
         estimator.fit(numbers[train], labels[train], **_groups(estimator, experiment, train))
