@@ -33,16 +33,14 @@ def crop(
     returns (size, size, 3) uint8 RGB and (size, size) uint8 mask
     """
     cell = mask > 0
-    if keep == "cell":
-        image = np.where(cell[..., None], image, np.uint8(0))
-    elif keep == "background":
+    if keep == "background":
         image = _paint_over(image, cell)
     height, width = cell.shape
     centre, side = np.array([(width - 1) / 2, (height - 1) / 2]), float(max(height, width))
     if cut:
         centre, longest = _centre_and_length(cell)
         side = (1 + margin) * longest if window is None else max(window, 1.02 * longest)
-    return _resample(image, mask, centre=centre, side=side, size=size)
+    return _resample(image, mask, centre=centre, side=side, size=size, cell_only=keep == "cell")
 
 
 def _centre_and_length(cell: np.ndarray) -> tuple[np.ndarray, float]:
@@ -65,13 +63,26 @@ def _paint_over(image: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def _resample(
-    image: np.ndarray, mask: np.ndarray, *, centre: np.ndarray, side: float, size: int
+    image: np.ndarray,
+    mask: np.ndarray,
+    *,
+    centre: np.ndarray,
+    side: float,
+    size: int,
+    cell_only: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Affine window; blurred first when it shrinks, so that fine texture does not alias."""
     scale = size / side
-    if scale < 1:
-        sigma = 0.5 * np.sqrt(1 / scale**2 - 1)
-        image = cv2.GaussianBlur(image, (0, 0), sigmaX=sigma) if sigma > 0.3 else image
+    sigma = 0.5 * np.sqrt(max(1 / scale**2 - 1, 0))
+    reach = side / 2 + 4 * sigma + 4  # of the window, the blur and the cubic
+    left, top = np.maximum(np.floor(centre - reach), 0).astype(int)
+    right, bottom = np.ceil(centre + reach).astype(int) + 1
+    read = (slice(top, bottom), slice(left, right))
+    part = cv2.bitwise_and(image[read], image[read], mask=mask[read]) if cell_only else image[read]
+    if sigma > 0.3:
+        part = cv2.GaussianBlur(part, (0, 0), sigmaX=sigma)
+    image = np.zeros_like(image)
+    image[read] = part
     shift = (size - 1) / 2 - scale * centre
     affine = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     shown = cv2.warpAffine(image, affine, (size, size), flags=cv2.INTER_CUBIC)

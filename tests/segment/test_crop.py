@@ -1,5 +1,6 @@
 """The network sees what `keep` says, at the size that `window` says."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -68,3 +69,25 @@ def test_the_background_hides_the_cell_and_its_outline() -> None:
     filled = np.full_like(mask, 128)
     blank, _ = crop(image, filled, keep="background", cut=False, size=100)
     assert not blank.any()
+
+
+@pytest.mark.parametrize("size", [16, 60, 260])
+@pytest.mark.parametrize("keep", ["cell", "everything"])
+@pytest.mark.parametrize(("x", "y"), [(230, 150), (12, 290), (295, 8)])
+def test_the_window_is_that_of_the_whole_image_blurred(
+    size: int, keep: str, x: int, y: int
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    mask = np.zeros((300, 300), np.uint8)
+    cv2.circle(mask, (x, y), 25, 255, -1)
+    shown, codes = crop(image, mask, keep=keep, size=size, window=80)
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    centre = np.array([columns[0] + columns[-1], rows[0] + rows[-1]]) / 2
+    whole = image * (mask > 0)[..., None] if keep == "cell" else image
+    if size < 80:
+        whole = cv2.GaussianBlur(whole, (0, 0), sigmaX=0.5 * np.sqrt((80 / size) ** 2 - 1))
+    window = np.array([[size / 80, 0], [0, size / 80]])
+    affine = np.column_stack([window, (size - 1) / 2 - window @ centre])
+    flags = (cv2.INTER_CUBIC, cv2.INTER_NEAREST)
+    assert np.array_equal(shown, cv2.warpAffine(whole, affine, (size, size), flags=flags[0]))
+    assert np.array_equal(codes, cv2.warpAffine(mask, affine, (size, size), flags=flags[1]))
