@@ -142,13 +142,11 @@ class Backbone(nn.Module):
         return [nn.functional.avg_pool2d(cell, 8)]
 
     def _map_shapes(self) -> list[torch.Size]:
-        """Shapes without arithmetic: the network is run on tensors that have no data."""
-        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        meta = {key: value.to("meta") for key, value in tensors.items()}
-        images = torch.zeros(1, 3, self.size, self.size, device="meta")
+        """Shapes of the tapped maps: what a blank picture gives."""
+        blank = torch.zeros(1, 3, self.size, self.size, dtype=self.mean.dtype)
         try:
             with torch.no_grad():
-                maps = torch.func.functional_call(self, meta, images)
+                maps = self(blank)
         except RuntimeError as error:
             raise UserError(
                 f"backbone: {self.name} cannot take images of {self.size} px: {error}"
