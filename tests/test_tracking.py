@@ -224,6 +224,17 @@ def test_a_failure_is_noted_at_once_and_gone_on_with(tmp_path: Path) -> None:
     assert [epoch for epoch, _ in resumed.curve("train/loss")] == [1, 2]
 
 
+def test_what_tune_tries_has_curves_of_its_own(tmp_path: Path) -> None:
+    tries = "tune=['optimizer.lr=1e-3','optimizer.lr=1e-4']"
+    train_in(tmp_path, *TINY, tries, "training.epochs=1", "floors=false", "report=false")
+    (board,) = read_boards(tmp_path)
+    assert board.told["exit_code"] == 0
+    found = [board.curve(f"tried_{number}/val/fitness") for number in range(2)]
+    assert [[epoch for epoch, _ in curve] for curve in found] == [[0], [0]]
+    best = max(value for curve in found for _, value in curve)
+    assert board.told["summary"]["fitness"] == pytest.approx(best)
+
+
 class Hopeless(Callback):
     """A judge that has seen enough after one epoch."""
 
