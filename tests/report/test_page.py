@@ -22,8 +22,9 @@ SMALL = (
     "training.epochs=1",
     "training.views=1",
     "training.test_views=1",
-    "model.backbone.size=160",
+    "model.backbone.size=96",
 )
+PLANE = ("+model.head.plane.side=32", "+model.head.plane.width=8")  # of the ACRNN
 GROUPED = "split=grouped_kfold"
 DRAWN = (
     "name=drawn",
@@ -54,14 +55,14 @@ return Math.min(...[...document.querySelectorAll('p, td, th, figcaption, a, span
 @pytest.fixture(scope="module")
 def drawn(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn patients, the paper's network with attention, two folds."""
-    return train_in(tmp_path_factory.mktemp("drawn"), GROUPED, *DRAWN, *SMALL)
+    return train_in(tmp_path_factory.mktemp("drawn"), GROUPED, *DRAWN, *SMALL, *PLANE)
 
 
 @pytest.fixture(scope="module")
 def no_patients(own_cache: None, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ALL-IDB2, thinned: real images whose patients are not known."""
     root = thinned_all_idb2(data_dir, tmp_path_factory.mktemp("all-idb2"), every=8)
-    settings = ("+experiment=all_idb2", f"data.root={root}", "split.folds=2", *SMALL)
+    settings = ("+experiment=all_idb2", f"data.root={root}", "split.folds=2", *SMALL, *PLANE)
     return train_in(tmp_path_factory.mktemp("idb"), *settings)
 
 
@@ -165,7 +166,7 @@ def test_a_finished_run_is_reported_again_and_compared(
 
 
 def test_a_leaking_split_gets_no_headline(tmp_path: Path) -> None:
-    folder = train_in(tmp_path, *DRAWN, *SMALL, "split=image_kfold", "floors=false")
+    folder = train_in(tmp_path, *DRAWN, *SMALL, *PLANE, "split=image_kfold", "floors=false")
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["headline"] is None
     assert re.match(r"\d+ patients stand on two sides", metrics["withheld"])
