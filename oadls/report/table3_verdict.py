@@ -25,7 +25,20 @@ def verdict(table: pd.DataFrame) -> str:
         first += f"; OADLS-ALDC has {100 * ours[RANKED]:.1f} %, place {place} of {len(trained)}"
     lost = int((table["failed"] != "").sum())
     failed = [f"Rows that failed, and are not counted: {lost}."] if lost else []
-    return " ".join([f"{first}.", *_over(others, ours), *failed])
+    return " ".join([f"{first}.", *_above_trivial(table, trained), *_over(others, ours), *failed])
+
+
+def _above_trivial(table: pd.DataFrame, trained: pd.DataFrame) -> list[str]:
+    """How many rows are above the best trivial baseline, if one was scored."""
+    floors = table[table["row"].isin(list(FLOORS))].sort_values(RANKED)
+    if not len(floors):
+        return []
+    best = floors.iloc[-1]
+    above = int((trained[RANKED] > best[RANKED]).sum())
+    return [
+        f"{above} of {len(trained)} rows are above the best trivial baseline, "
+        f"{best['title'][0].lower()}{best['title'][1:]} ({100 * best[RANKED]:.1f} %)."
+    ]
 
 
 def _over(others: pd.DataFrame, ours: pd.Series) -> list[str]:

@@ -155,6 +155,17 @@ def test_the_verdict_says_who_wins_and_over_whom(table: pd.DataFrame) -> None:
     assert said.endswith("failed, and are not counted: 1.")
 
 
+def test_the_verdict_says_how_many_rows_are_better_than_what_is_trivial(
+    table: pd.DataFrame,
+) -> None:
+    trivial = "the best trivial baseline, majority class"
+    assert f"5 of 5 rows are above {trivial} (25.0 %)" in verdict(table)
+    strong = table.copy()
+    strong.loc["majority", "precision"] = table.loc["cnn", "precision"]
+    # what predicts at random most is below, the equal is not above
+    assert f"3 of 5 rows are above {trivial}" in verdict(strong)
+
+
 def test_a_verdict_without_intervals_says_why(tmp_path: Path) -> None:
     rows = [finished(tmp_path, name, patients=12) for name in ("oadls", "cnn")]
     table = table_3(rows, {})
