@@ -162,7 +162,7 @@ def test_the_verdict_says_how_many_rows_are_better_than_what_is_trivial(
     assert f"5 of 5 rows are above {trivial} (25.0 %)" in verdict(table)
     strong = table.copy()
     strong.loc["majority", "precision"] = table.loc["cnn", "precision"]
-    # what predicts at random most is below, the equal is not above
+    # the noisiest row is below, the one that is equal is not above
     assert f"3 of 5 rows are above {trivial}" in verdict(strong)
 
 
