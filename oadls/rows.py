@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
-from oadls.settings import project_root
+from oadls.settings import fixed_settings, project_root
 
 GROUP = "experiment/table3"
 ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Killed)\b")
@@ -83,16 +83,9 @@ class Row:
 
     def check_same(self) -> None:
         """UserError that names the settings by which the folder's run differs from this row."""
-        from oadls.training import RESUMABLE  # brings torch, which a first start need not wait for
-
         before = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
         assert isinstance(before, dict)
-        fixed = {key for key in (*before, *self.settings) if key not in RESUMABLE}
-        changed = [
-            line
-            for key in sorted(fixed, key=str)
-            for line in differences(before.get(key), self.settings.get(str(key)), str(key))
-        ]
+        changed = list(differences(fixed_settings(before), fixed_settings(self.settings)))
         if changed:
             raise UserError(
                 f"{self.folder} was trained with other settings: {'; '.join(changed)}; "

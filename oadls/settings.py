@@ -5,17 +5,34 @@ import netrc
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from oadls.cache import cache_folder
 
+# settings that may change on resuming
+RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
+
 
 def project_root() -> str:
     """Folder that holds conf, oadls and outputs, wherever the command is typed."""
     return str(Path(__file__).resolve().parent.parent)
+
+
+def fixed_settings(settings: Mapping[Any, Any]) -> dict[str, Any]:
+    """What a run must share with one that goes on with it: all settings but RESUMABLE.
+
+    Of a row of Table 3 (`row`) it is the schedule alone: the rest is names, and what other settings
+    are made from.
+    """
+    fixed = {str(key): value for key, value in settings.items() if key not in RESUMABLE}
+    if row := fixed.get("row"):
+        fixed["row"] = {"schedule": row.get("schedule")}
+    return fixed
 
 
 def run_dir(name: str, ckpt_path: str | None) -> str:

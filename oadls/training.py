@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,13 +24,8 @@ from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
 from oadls.run import SIDES, Fit, prediction_rows
-from oadls.settings import run_dir
+from oadls.settings import fixed_settings, run_dir
 
-if TYPE_CHECKING:
-    pass
-
-# settings that may change on resuming
-RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
 log = logging.getLogger(__name__)
 
 
@@ -48,12 +43,8 @@ def open_run(folder: Path, cfg: Any) -> None:
         raise UserError(f"ckpt_path: no run to resume at {folder} (it has no config.yaml)")
     wanted = plain(cfg)
     if file.is_file():
-        before = OmegaConf.to_container(OmegaConf.load(file))
-        changed = [
-            key
-            for key in wanted
-            if key not in RESUMABLE and wanted[key] != before.get(key)  # type: ignore[union-attr]
-        ]
+        before = fixed_settings(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+        changed = [key for key, value in fixed_settings(wanted).items() if value != before.get(key)]
         if changed:
             raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
     folder.mkdir(parents=True, exist_ok=True)

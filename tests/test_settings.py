@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from oadls.settings import cpu_precision
+from oadls.settings import cpu_precision, fixed_settings
 from tests.runs import composed
 
 
@@ -34,3 +34,12 @@ def test_a_processor_computes_in_bf16_only_where_it_has_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert cpu_precision() == precision
     assert composed("train", "trainer=cpu").trainer.precision == precision
+
+
+def test_a_row_may_be_renamed_but_not_trained_another_way() -> None:
+    row = {"title": "VGG16", "schedule": "64 px", "reduced_epochs": 6}
+    kept = fixed_settings({"seed": 0, "trainer": {"devices": 1}, "row": row})
+    renamed = {"title": "VGG-16", "schedule": "64 px", "reduced_epochs": 1}
+    assert fixed_settings({"seed": 0, "trainer": {"devices": 2}, "row": renamed}) == kept
+    assert fixed_settings({"seed": 0, "row": row | {"schedule": "96 px"}}) != kept
+    assert fixed_settings({"seed": 0}) == {"seed": 0}
