@@ -161,7 +161,8 @@ def notes(table: pd.DataFrame) -> Sequence[str]:
                 f"{groups:.0f} groups, a group is {unit}."
             )
         for warning, part in scored[scored["warning"] != ""].groupby("warning", sort=False):
-            said.append(f"{', '.join(part['title'])}: {warning}.")
+            every = len(part) == len(scored)
+            said.append(f"{'Every row' if every else ', '.join(part['title'])}: {warning}.")
     if f"{RANKED}_printed" in table:
         said.append(
             "Printed values are the paper's, most of them copied there from work on other data: "

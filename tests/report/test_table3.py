@@ -17,7 +17,7 @@ from oadls.report.paper import MEASURES, TABLE_3, contradictions, implied_specif
 from oadls.report.table3 import table_3
 from oadls.report.table3_figures import plot_rows
 from oadls.report.table3_page import write_table3
-from oadls.report.table3_shown import MARK, score_rows
+from oadls.report.table3_shown import MARK, notes, score_rows
 from oadls.report.table3_verdict import verdict
 from oadls.rows import Row
 from oadls.statistics import group_intervals
@@ -171,6 +171,7 @@ def test_a_verdict_without_intervals_says_why(tmp_path: Path) -> None:
     table = table_3(rows, {})
     assert table["precision_gain_low"].isna().all()
     assert "No difference has an interval (too few patients" in verdict(table)
+    assert any(note.startswith("Every row: too few patients") for note in notes(table))
     assert "nothing is compared" in verdict(table_3(rows[1:], {}))
     assert verdict(table_3(rows, {"oadls": "lost", "cnn": "lost"})) == "No row has been trained."
 
