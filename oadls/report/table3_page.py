@@ -16,6 +16,7 @@ from oadls.report.table3_figures import plot_rows
 from oadls.report.table3_shown import (
     cost_rows,
     gain_rows,
+    has_intervals,
     markdown,
     model_text,
     notes,
@@ -82,10 +83,11 @@ def write_page(folder: Path, table: pd.DataFrame) -> Path:
     for note in notes(table):
         page.text(note)
     if (table["failed"] == "").any():
+        measured = "as measured here" + (", with 95 % intervals" if has_intervals(table) else "")
         for name, scores in FIGURES.items():
             listed = ", ".join("F1" if score == "f1" else score for score in scores)
-            caption = f"Fig. {name[3:]}: {listed}; filled as measured here, with 95 % intervals, "
-            page.figure(name, plot_rows(table, scores), f"{caption}hollow as printed.")
+            caption = f"Fig. {name[3:]}: {listed}; filled {measured}, hollow as printed."
+            page.figure(name, plot_rows(table, scores), caption)
     page.section("differences", "Is OADLS-ALDC better?")
     gains = gain_rows(table)
     if len(gains):

@@ -149,6 +149,11 @@ def _percent(value: float | None) -> float | None:
     return None if value is None or pd.isna(value) else 100 * value
 
 
+def has_intervals(table: pd.DataFrame) -> bool:
+    """Whether any score has one."""
+    return bool(table.get(f"{RANKED}_low", pd.Series(dtype=float)).notna().any())
+
+
 def notes(table: pd.DataFrame) -> Sequence[str]:
     """What one must know to read the table."""
     scored = table[(table["failed"] == "") & ~table["row"].isin(list(FLOORS))]
@@ -156,10 +161,9 @@ def notes(table: pd.DataFrame) -> Sequence[str]:
     if len(scored):
         facts = scored[["cells", "groups", "unit"]].drop_duplicates()
         for cells, groups, unit in facts.itertuples(index=False):
-            said.append(
-                f"Macro scores of {cells:.0f} test cells in per cent; 95 % intervals resample "
-                f"{groups:.0f} groups, a group is {unit}."
-            )
+            whose = f"Macro scores of {cells:.0f} test cells of {groups:.0f} groups in per cent"
+            how = "; 95 % intervals resample the groups" if has_intervals(table) else ""
+            said.append(f"{whose}{how}. A group is {unit}.")
         for warning, part in scored[scored["warning"] != ""].groupby("warning", sort=False):
             every = len(part) == len(scored)
             said.append(f"{'Every row' if every else ', '.join(part['title'])}: {warning}.")

@@ -171,6 +171,9 @@ def test_a_verdict_without_intervals_says_why(tmp_path: Path) -> None:
     table = table_3(rows, {})
     assert table["precision_gain_low"].isna().all()
     assert "No difference has an interval (too few patients" in verdict(table)
+    assert notes(table)[0] == (
+        "Macro scores of 96 test cells of 12 groups in per cent. A group is a patient."
+    )
     assert any(note.startswith("Every row: too few patients") for note in notes(table))
     assert "nothing is compared" in verdict(table_3(rows[1:], {}))
     assert verdict(table_3(rows, {"oadls": "lost", "cnn": "lost"})) == "No row has been trained."
