@@ -1,9 +1,12 @@
-"""What a config builds before a network is trained: cells, their pictures, splits, networks."""
+"""What a config builds before a network is trained: cells, their pictures, splits, networks.
+
+PyTorch and Lightning take seconds to import: only what needs a network does so.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,17 +15,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from oadls.data.collect import collect
-from oadls.data.dataset import CellData, CellDataset
 from oadls.data.split import Split, check_split
 from oadls.data.table import Cells, data_fingerprint
 from oadls.errors import UserError
-from oadls.features import FeatureMaps, Views
-from oadls.model.backbone import Backbone
-from oadls.model.network import Network
 from oadls.parallel import run_local
 from oadls.pipeline import PreparedCells
-from oadls.ranks import for_this_machine
 from oadls.schema import check_config, check_step
+
+if TYPE_CHECKING:
+    from oadls.data.dataset import CellData
+    from oadls.features import FeatureMaps, Views
+    from oadls.model.backbone import Backbone
+    from oadls.model.network import Network
 
 # a checkpoint carries its config: it must not be able to name any other code
 TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*", "optuna.pruners.*")
@@ -145,9 +149,11 @@ class Experiment:
         """(N,) str, the side of each row."""
         return self.table["name"].map(split.side).to_numpy(dtype=str)
 
-    def network(self, *, seed: int) -> Network:
+    def network(self, *, seed: int) -> "Network":
         """A network with pretrained backbone and a head drawn from the seed."""
         import pytorch_lightning as pl
+
+        from oadls.model.network import Network
 
         pl.seed_everything(seed, workers=True, verbose=False)
         model = self.config.model
@@ -156,14 +162,18 @@ class Experiment:
         )
 
     @cached_property
-    def views(self) -> Views:
+    def views(self) -> "Views":
         """The pictures that the network sees."""
+        from oadls.features import Views
+
         return Views(
             self.prepared, crop=build(self.config.crop), augment=build(self.config.augment)
         )
 
-    def features(self, backbone: Backbone, cells: Iterable[tuple[str, int]]) -> FeatureMaps:
+    def features(self, backbone: "Backbone", cells: Iterable[tuple[str, int]]) -> "FeatureMaps":
         """What the frozen trunk makes of the given views, from the cache or computed now."""
+        from oadls.features import FeatureMaps
+
         maps = FeatureMaps(self.views, backbone, device=self.device)
         maps.fill(cells)
         return maps
@@ -177,8 +187,12 @@ class Experiment:
         found = torch.accelerator.current_accelerator(check_available=True)
         return "cpu" if wanted == "cpu" or found is None else found.type
 
-    def data(self, sides: np.ndarray, backbone: Backbone) -> CellData:
+    def data(self, sides: np.ndarray, backbone: "Backbone") -> "CellData":
         """Loaders of one split: cached feature maps, or pictures where nothing is frozen."""
+        from oadls.data.dataset import CellData, CellDataset
+        from oadls.features import FeatureMaps
+        from oadls.ranks import for_this_machine
+
         training = self.config.training
         dataset = CellDataset(self.table["pixels_sha256"].tolist(), self.labels, self._picture)
         data = CellData(
@@ -202,8 +216,3 @@ class Experiment:
     def _picture(self, cell: tuple[str, int]) -> tuple[np.ndarray, ...]:
         picture = self.views.picture(*cell)  # (S, S, 3)
         return (np.ascontiguousarray(picture.transpose(2, 0, 1)),)  # (3, S, S) uint8
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """A config as plain values, for checkpoints and loggers."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]

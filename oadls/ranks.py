@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from torch import Tensor
 
 from oadls.errors import UserError
+from oadls.settings import one_device_a_job
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -50,7 +51,7 @@ def together(trainer: "pl.Trainer") -> Iterator[None]:
         yield
         return
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise UserError(_one_device_a_job(devices))
+        raise UserError(one_device_a_job(devices))
     launcher: Any = trainer.strategy.launcher
     try:
         launcher.launch(trainer.strategy.setup_environment, trainer=trainer)
@@ -70,22 +71,6 @@ def together(trainer: "pl.Trainer") -> Iterator[None]:
         raise
     for process in launcher.procs:
         process.wait()
-
-
-def check_one_device(trainer: Any) -> None:
-    """UserError where a sweep's trainer may take several devices for each trial."""
-    settings = (trainer.get("devices", 1), trainer.get("num_nodes", 1))
-    if settings != (1, 1):
-        raise UserError(_one_device_a_job(settings[0]))
-
-
-def _one_device_a_job(devices: int | str) -> str:
-    return (
-        f"trainer: in a multirun each job takes one device, not {devices}; "
-        "set trainer.devices=1 trainer.num_nodes=1 and run jobs side by side, with "
-        "hydra/launcher=joblib hydra.sweeper.n_jobs=N or by the same sweep command on every "
-        "machine (README, Search hyper-parameters)"
-    )
 
 
 def _check_alone() -> None:

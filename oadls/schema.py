@@ -2,7 +2,7 @@
 
 import functools
 import typing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import (
@@ -17,8 +17,9 @@ from pydantic import (
     ValidationError,
 )
 
-from oadls.data.dataset import Balance
 from oadls.errors import UserError
+
+Balance = Literal["none", "class", "patient"]
 
 
 class TrainingSettings(BaseModel):

@@ -1,4 +1,7 @@
-"""Values that the configs ask for by name, such as ${project_root:} and ${cpu_precision:}."""
+"""Values that the configs ask for by name (${run_dir:...}), and what is asked of a config.
+
+Every command imports this first, and a sweep nothing that is heavier: PyTorch takes seconds.
+"""
 
 import atexit
 import netrc
@@ -10,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from oadls.cache import cache_folder
+from oadls.errors import UserError
 
 # settings that may change on resuming
 RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
@@ -33,6 +37,28 @@ def fixed_settings(settings: Mapping[Any, Any]) -> dict[str, Any]:
     if row := fixed.get("row"):
         fixed["row"] = {"schedule": row.get("schedule")}
     return fixed
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain values, for checkpoints and loggers."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def check_one_device(trainer: Any) -> None:
+    """UserError where a sweep's trainer may take several devices for each trial."""
+    settings = (trainer.get("devices", 1), trainer.get("num_nodes", 1))
+    if settings != (1, 1):
+        raise UserError(one_device_a_job(settings[0]))
+
+
+def one_device_a_job(devices: int | str) -> str:
+    """What a multirun whose jobs ask for several devices is told."""
+    return (
+        f"trainer: in a multirun each job takes one device, not {devices}; "
+        "set trainer.devices=1 trainer.num_nodes=1 and run jobs side by side, with "
+        "hydra/launcher=joblib hydra.sweeper.n_jobs=N or by the same sweep command on every "
+        "machine (README, Search hyper-parameters)"
+    )
 
 
 def run_dir(name: str, ckpt_path: str | None) -> str:

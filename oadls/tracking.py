@@ -17,7 +17,8 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from oadls.errors import UserError
-from oadls.experiment import build, plain
+from oadls.experiment import build
+from oadls.settings import plain
 
 if TYPE_CHECKING:
     import wandb

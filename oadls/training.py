@@ -19,12 +19,12 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from oadls.data.dataset import CellData
 from oadls.data.split import Split
 from oadls.errors import UserError
-from oadls.experiment import Experiment, build, plain
+from oadls.experiment import Experiment, build
 from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
 from oadls.run import SIDES, Fit, prediction_rows
-from oadls.settings import fixed_settings, run_dir
+from oadls.settings import fixed_settings, plain, run_dir
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,8 @@
 """Values that configs ask for by name."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -43,3 +46,10 @@ def test_a_row_may_be_renamed_but_not_trained_another_way() -> None:
     assert fixed_settings({"seed": 0, "trainer": {"devices": 2}, "row": renamed}) == kept
     assert fixed_settings({"seed": 0, "row": row | {"schedule": "96 px"}}) != kept
     assert fixed_settings({"seed": 0}) == {"seed": 0}
+
+
+@pytest.mark.parametrize("module", ["prepare", "compare", "sweep.folder", "sweep.sweeper"])
+def test_what_needs_no_network_does_not_wait_for_pytorch(module: str) -> None:
+    code = f"import sys, oadls.{module}; print('torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"

@@ -1,7 +1,7 @@
 """Cells as a network reads them: which cell, which view of it, in which order."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from oadls.errors import UserError
 from oadls.ranks import rank, share, world
+from oadls.schema import Balance
 
-Balance = Literal["none", "class", "patient"]
 Reader = Callable[[tuple[str, int]], tuple[np.ndarray, ...]]
 Item = tuple[int, int]  # row of the table, view
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from oadls.errors import UserError
-from oadls.experiment import plain
+from oadls.settings import plain
 from oadls.sweep.study import counts
 
 FILE = "sweep.yaml"

@@ -21,7 +21,7 @@ class TotalSweeper(OptunaSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until every study has n_trials; UserError for several devices a trial."""
-        from oadls.ranks import check_one_device
+        from oadls.settings import check_one_device
         from oadls.sweep.folder import write_sweep
         from oadls.sweep.study import search_space
 

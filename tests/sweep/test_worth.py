@@ -149,14 +149,15 @@ def test_nested_folds_test_every_cell_once_by_a_winner_that_had_not_seen_it(
         tmp_path,
         "+sweep=nested",
         "hydra.sweeper.n_trials=2",
-        "outer_folds=[0,1,2]",
-        "split.folds=3",
+        "outer_folds=[0,1]",
+        "split.folds=2",
+        "split.val=0.25",
         "training.epochs=1",
         "pruner=null",
     )
     conclude(tmp_path, seeds=1)
     tested = []
-    for fold in range(3):
+    for fold in range(2):
         (run,) = (tmp_path / f"fold_{fold}" / "tested").glob("trial-*/seed_0")
         tested += pd.read_csv(run / "predictions.csv")["path"].tolist()
         sides = predictions(run / "folds")[0].set_index("row")["side"]

@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 
 from oadls.data.read import read_image
-from oadls.experiment import plain
 from oadls.parallel import cores
 from oadls.pipeline import to_uint8
 from oadls.recipe import library_versions
@@ -15,6 +14,7 @@ from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
 from oadls.report.pictures import heat, outlines
 from oadls.report.sections.data import short
+from oadls.settings import plain
 
 LIBRARIES = ("torch", "pytorch-lightning", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
 HIDDEN = ("hydra", "logger", "ckpt_path", "_target_", "_partial_")
