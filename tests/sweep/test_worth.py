@@ -31,6 +31,7 @@ SMALL = (
     "training.test_views=1",
     "trainer.precision=32-true",
     "name=tiny",
+    "report=false",  # of the runs: the search has one of its own
 )
 pytestmark = pytest.mark.usefixtures("own_cache")
 
