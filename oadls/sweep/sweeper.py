@@ -8,6 +8,8 @@ from typing import Any
 
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 
+from oadls.settings import check_one_device
+
 
 class TotalSweeper(OptunaSweeper):
     """`hydra.sweeper.n_trials` is how many trials the study has in the end.
@@ -21,7 +23,6 @@ class TotalSweeper(OptunaSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until every study has n_trials; UserError for several devices a trial."""
-        from oadls.settings import check_one_device
         from oadls.sweep.folder import write_sweep
         from oadls.sweep.study import search_space
 
