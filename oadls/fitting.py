@@ -21,6 +21,7 @@ from oadls.baselines.training import fit_estimator, predict_estimator
 from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment
+from oadls.publish import publish
 from oadls.ranks import agree, rank
 from oadls.run import Fit, read_fit, write_fit
 from oadls.tracking import make_logger
@@ -108,7 +109,8 @@ def fit_best(
         chosen = replace(chosen, predictions=predictions)
     kept = folder / "checkpoints" / chosen.checkpoint.name
     if rank() == 0:
-        shutil.copy(chosen.checkpoint, kept)  # a kill before the fit is published needs both
+        with publish(kept) as draft:  # a kill before the fit is published needs both
+            shutil.copy(chosen.checkpoint, draft)
     return replace(chosen, checkpoint=kept)
 
 

@@ -15,7 +15,7 @@ from oadls.run import Run
 from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
-from oadls.training import make_trainer, open_run, run_folder
+from oadls.training import make_trainer, open_run, run_folder, working_in
 
 
 def train(cfg: DictConfig) -> float | list[float]:
@@ -33,8 +33,14 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     returns the mean best validation fitness of the networks, by which a sweep ranks; with several
         `aims`, all of these
     """
-    if rank() == 0:
+    if rank() > 0:
+        return _train_in(folder, cfg)
+    with working_in(folder):
         open_run(folder, cfg)
+        return _train_in(folder, cfg)
+
+
+def _train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     with tracked(cfg, folder) as board:
         experiment = in_turn(lambda: Experiment.open(cfg))
         splits = experiment.splits()
