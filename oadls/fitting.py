@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import joblib
 import pandas as pd
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
+from oadls.baselines.keep import read_estimator
 from oadls.baselines.training import fit_estimator, predict_estimator
 from oadls.data.split import Split
 from oadls.errors import UserError
@@ -25,6 +24,7 @@ from oadls.ranks import agree, rank
 from oadls.run import Fit, read_fit, write_fit
 from oadls.tracking import make_logger
 from oadls.training import fit_network, make_trainer, predict_network
+from oadls.trust import read_checkpoint
 
 if TYPE_CHECKING:
     import wandb
@@ -138,7 +138,7 @@ def predict_split(experiment: Experiment, split: Split, checkpoint: Path) -> pd.
     """What one checkpoint says of every cell, as `Fit.predictions`."""
     sides = experiment.sides(split)
     if not experiment.is_network:
-        return predict_estimator(experiment, joblib.load(checkpoint), sides)
-    card = torch.load(checkpoint, weights_only=True, map_location="cpu")["oadls"]
+        return predict_estimator(experiment, read_estimator(checkpoint), sides)
+    card = read_checkpoint(checkpoint, like=experiment.config)["oadls"]
     trainer = make_trainer(experiment.config.trainer, logger=False, enable_checkpointing=False)
     return predict_network(experiment, checkpoint, card, sides, trainer)

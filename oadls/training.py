@@ -25,6 +25,7 @@ from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
 from oadls.run import SIDES, Fit, prediction_rows
 from oadls.settings import fixed_settings, plain, run_dir
+from oadls.trust import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def open_run(folder: Path, cfg: Any) -> None:
         raise UserError(f"ckpt_path: no run to resume at {folder} (it has no config.yaml)")
     wanted = plain(cfg)
     if file.is_file():
-        before = fixed_settings(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+        before = fixed_settings(read_settings(file))
         changed = [key for key, value in fixed_settings(wanted).items() if value != before.get(key)]
         if changed:
             raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
