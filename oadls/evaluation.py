@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from oadls.baselines.keep import ENDING
 from oadls.errors import UserError
 from oadls.experiment import Experiment
+from oadls.patients import patient_marks
 from oadls.ranks import in_turn
 from oadls.run import Fit, Run, probabilities_of
 from oadls.training import make_trainer, predict_network
@@ -70,9 +71,13 @@ def _untrained(name: str, fold: int, repeat: int, predictions: pd.DataFrame, fil
 
 
 def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:
-    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was."""
+    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was.
+
+    Checkpoints of before hold the patients' names instead of their marks, and no salt.
+    """
     images = table["pixels_sha256"].str[:16].isin(card["seen"]["images"])
-    patients = (table["source"] + ":" + table["patient"]).isin(card["seen"]["patients"])
+    marks = patient_marks(table, salt=card["seen"].get("salt"))
+    patients = marks.isin(card["seen"]["patients"])
     groups = set(table["group"][images | patients])
     return table["group"].isin(groups).to_numpy()
 

@@ -68,7 +68,9 @@ def fit_all(
 def _once(folder: Path, name: str, work: Callable[[], Fit]) -> Fit:
     """The fit that a folder has, else the one that `work` makes, then published there."""
     done = agree(read_fit(folder, name))
-    if done is None:
+    if done is not None:  # what the file says of its place may be another's
+        done = replace(done, checkpoint=folder / "checkpoints" / done.checkpoint.name)
+    else:
         done = work()
         if rank() == 0:
             write_fit(folder, done)

@@ -1,9 +1,10 @@
 """Fit a network, keep the checkpoint with the best validation fitness, predict with it once."""
 
 import logging
+import secrets
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from oadls.experiment import Experiment, build
 from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
+from oadls.patients import patient_marks
 from oadls.run import SIDES, Fit, prediction_rows
 from oadls.settings import fixed_settings, plain, run_dir
-from oadls.trust import read_settings
+from oadls.trust import read_checkpoint, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -102,10 +104,14 @@ def fit_network(
         deterministic="warn",
     )
     last = folder / "checkpoints" / f"{split.name}-last.ckpt"
+    if last.is_file():
+        check_resumable(last, like=cfg)
     trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     epochs = history.table()  # predicting restores the history of the best epoch
     wanted = SIDES if test else ("val",)
-    predictions = predict_sides(trainer, model, data, keep.best_model_path, wanted)
+    best = folder / "checkpoints" / f"{split.name}.ckpt"
+    read_checkpoint(best, like=cfg)  # Lightning, which loads it again, looks at no checksum
+    predictions = predict_sides(trainer, model, data, str(best), wanted)
     assert keep.best_model_score is not None
     return Fit(
         split.name,
@@ -114,9 +120,25 @@ def fit_network(
         predictions,
         epochs,
         keep.best_model_score.item(),
-        Path(keep.best_model_path),
+        best,
         history.seconds,
     )
+
+
+def check_resumable(file: Path, *, like: DictConfig) -> None:
+    """UserError unless a run can go on from a checkpoint.
+
+    Lightning deletes the files that a checkpoint says were best before: all must lie where it says
+    that checkpoints lie, and Lightning follows that only where it is this run's own folder.
+    """
+    saved = read_checkpoint(file, like=like)
+    for state in (saved.get("callbacks") or {}).values():
+        if not isinstance(state, Mapping) or "dirpath" not in state:
+            continue
+        best = [state.get(f"{kind}_model_path") for kind in ("best", "last", "kth_best")]
+        for path in filter(None, [*best, *(state.get("best_k_models") or {})]):
+            if Path(path).parent != Path(str(state["dirpath"])):
+                raise UserError(f"checkpoint: {file} names a file elsewhere: {path}")
 
 
 def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
@@ -244,11 +266,15 @@ def _checkpoints(folder: Path, name: str) -> ModelCheckpoint:
     return keep
 
 
-def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
-    """Short content hashes and patients by which evaluation knows what a checkpoint has seen."""
+def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, Any]:
+    """Short content hashes and patients by which evaluation knows what a checkpoint has seen.
+
+    Patients are hashed (see `patient_marks`) with a salt of this checkpoint's own.
+    """
     seen = table.iloc[np.concatenate([data.rows("train"), data.rows("val")])]
-    known = seen.dropna(subset=["patient"])
+    salt = secrets.token_hex(16)
     return {
         "images": sorted({key[:16] for key in seen["pixels_sha256"]}),
-        "patients": sorted(set(known["source"] + ":" + known["patient"])),
+        "salt": salt,
+        "patients": sorted(set(patient_marks(seen, salt=salt).dropna())),
     }
