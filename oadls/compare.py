@@ -26,6 +26,7 @@ from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
 from oadls.rows import Row, find_rows, reason, trained_before
 from oadls.settings import outputs_folder
+from oadls.trust import as_argument, as_names
 
 USAGE = (
     "usage: python -m oadls.compare cells=NAME [rows=[NAME,...]] [jobs=N] [folder=PATH] "
@@ -41,7 +42,7 @@ def compare(settings: dict[str, str]) -> Path:
     """
     cells, more = settings["cells"], [f"{k}={v}" for k, v in settings.items() if k not in OWN]
     folder = Path(settings.get("folder") or default_folder(cells, settings.get("schedule")))
-    names = _names(settings["rows"]) if "rows" in settings else None
+    names = as_names(settings["rows"]) if "rows" in settings else None
     rows = find_rows(folder, cells, overrides=more, names=names)
     board = Board({row.name: row for row in rows})
     number = int(settings.get("jobs", "1"))
@@ -78,7 +79,7 @@ def measure_rows(rows: Sequence[Row], board: "Board") -> None:
         cost, metrics = row.folder / "cost.json", row.folder / "metrics.json"
         if cost.is_file() and cost.stat().st_mtime >= metrics.stat().st_mtime:
             return None
-        return [sys.executable, "-m", "oadls.cost", f"folder={row.folder}"]
+        return [sys.executable, "-m", "oadls.cost", f"folder={row.folder}", *as_argument()]
 
     jobs = [
         Job(row.folder.with_name(f"{row.name}-cost"), lambda row=row: command(row))  # type: ignore[misc]
@@ -127,11 +128,6 @@ class Board:
 
     def _say(self, name: str, text: str, style: str = "") -> None:
         self.console.print(f"{name:28}{escape(text)}", style=style, soft_wrap=True)
-
-
-def _names(text: str) -> list[str]:
-    """The names in [a,b], or in a,b."""
-    return [name.strip() for name in text.strip("[]").split(",") if name.strip()]
 
 
 def main(arguments: list[str]) -> int:

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import OmegaConf
 
 from oadls.errors import UserError, run_command
 from oadls.experiment import Experiment
 from oadls.fitted import Fitted, fitted_of
 from oadls.training import quiet
+from oadls.trust import check_entry, read_config
 
 USAGE = "usage: python -m oadls.cost folder=RUN"
 CELLS, REPEATS = 32, 3
@@ -37,8 +37,10 @@ def measure_run(folder: Path) -> dict[str, Any]:
     """
     if not (folder / "metrics.json").is_file():
         raise UserError(f"cost: {folder} holds no finished run (metrics.json)")
-    experiment = Experiment.open(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
-    if entry := json.loads(_folds(folder)[0].read_text()).get("tuned"):
+    experiment = Experiment.open(read_config(folder / "config.yaml"))
+    first = _folds(folder)[0]
+    if entry := json.loads(first.read_text()).get("tuned"):
+        check_entry(entry, first)
         experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
     keys = keys[np.linspace(0, len(keys) - 1, min(CELLS, len(keys))).astype(int)]

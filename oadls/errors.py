@@ -67,15 +67,18 @@ def run_command(
 ) -> int:
     """Work on the KEY=VALUE arguments of a command that Hydra does not run.
 
-    takes : whether these are settings that the command has
+    takes : whether these are settings that the command has, beside `trust` (oadls/trust.py)
     returns the exit status: 0, 1 after the message of a UserError, 2 after the usage
     """
+    from oadls.trust import as_names, trusting  # it raises this module's error
+
     settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    names = as_names(settings.pop("trust", ""))
     if not takes(settings):
         print(usage, file=sys.stderr)
         return 2
     try:
-        with told():
+        with told(), trusting(names):
             work(settings)
     except UserError as error:
         print(f"oadls: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
 from oadls.run import write_fit
 from oadls.training import make_trainer
+from oadls.trust import trusting
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 @hydra.main(config_path="../conf", config_name="evaluate")
 @tell_user
 def main(cfg: DictConfig) -> None:
-    with together(make_trainer(cfg.trainer, logger=False)):
+    with trusting(cfg.trust), together(make_trainer(cfg.trainer, logger=False)):
         evaluate(cfg, agree(Path(HydraConfig.get().runtime.output_dir)))
 
 

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import joblib
 import pandas as pd
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
+from oadls.baselines.keep import read_estimator
 from oadls.baselines.training import fit_estimator, predict_estimator
 from oadls.data.split import Split
 from oadls.errors import UserError
@@ -26,6 +25,7 @@ from oadls.ranks import agree, rank
 from oadls.run import Fit, read_fit, write_fit
 from oadls.tracking import make_logger
 from oadls.training import fit_network, make_trainer, predict_network
+from oadls.trust import read_checkpoint
 
 if TYPE_CHECKING:
     import wandb
@@ -69,7 +69,9 @@ def fit_all(
 def _once(folder: Path, name: str, work: Callable[[], Fit]) -> Fit:
     """The fit that a folder has, else the one that `work` makes, then published there."""
     done = agree(read_fit(folder, name))
-    if done is None:
+    if done is not None:  # what the file says of its place may be another's
+        done = replace(done, checkpoint=folder / "checkpoints" / done.checkpoint.name)
+    else:
         done = work()
         if rank() == 0:
             write_fit(folder, done)
@@ -140,7 +142,7 @@ def predict_split(experiment: Experiment, split: Split, checkpoint: Path) -> pd.
     """What one checkpoint says of every cell, as `Fit.predictions`."""
     sides = experiment.sides(split)
     if not experiment.is_network:
-        return predict_estimator(experiment, joblib.load(checkpoint), sides)
-    card = torch.load(checkpoint, weights_only=True, map_location="cpu")["oadls"]
+        return predict_estimator(experiment, read_estimator(checkpoint), sides)
+    card = read_checkpoint(checkpoint, like=experiment.config)["oadls"]
     trainer = make_trainer(experiment.config.trainer, logger=False, enable_checkpointing=False)
     return predict_network(experiment, checkpoint, card, sides, trainer)

@@ -19,6 +19,7 @@ from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
 from oadls.settings import fixed_settings, project_root, quoted
+from oadls.trust import as_argument, read_settings
 
 GROUP = "experiment/table3"
 ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Killed)\b")
@@ -78,13 +79,12 @@ class Row:
             return None
         place = quoted(self.folder.absolute())
         resume = [f"ckpt_path={place}"] if self.started else []
-        more = [*self.overrides, *resume, f"hydra.run.dir={place}"]
+        more = [*self.overrides, *resume, f"hydra.run.dir={place}", *as_argument()]
         return [sys.executable, "-m", "oadls.train", *more]
 
     def check_same(self) -> None:
         """UserError that names the settings by which the folder's run differs from this row."""
-        before = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
-        assert isinstance(before, dict)
+        before = read_settings(self.folder / "config.yaml")
         changed = list(differences(fixed_settings(before), fixed_settings(self.settings)))
         if changed:
             raise UserError(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
 
 from oadls.data.split import Split, find_leaks
 from oadls.errors import UserError
 from oadls.experiment import Experiment
+from oadls.trust import read_config
 
 SIDES = ("train", "val", "test")
 
@@ -231,6 +231,6 @@ def read_run(folder: Path) -> Run:
     if not names or not (folder / "metrics.json").is_file():
         raise UserError(f"run: {folder} holds no finished run (config.yaml, folds, metrics.json)")
     facts = json.loads((folder / "metrics.json").read_text())
-    experiment = Experiment.open(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
+    experiment = Experiment.open(read_config(folder / "config.yaml"))
     fits = [fit for name in names if (fit := read_fit(folder, name))]
     return Run(experiment, fits, folder, facts["protocol"], facts["by_image"])

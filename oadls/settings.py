@@ -21,7 +21,7 @@ from oadls.cache import cache_folder
 from oadls.errors import UserError
 
 # settings that may change on resuming
-RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
+RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks", "trust")
 
 
 def project_root() -> str:

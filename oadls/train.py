@@ -16,12 +16,13 @@ from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
 from oadls.training import make_trainer, open_run, run_folder, working_in
+from oadls.trust import trusting
 
 
 def train(cfg: DictConfig) -> float | list[float]:
     """Train into a folder of outputs on every device of the trainer (see train_in)."""
     check_config(cfg)  # before there are ranks, of which each would say what is wrong
-    with together(make_trainer(cfg.trainer, logger=False)):
+    with trusting(cfg.get("trust")), together(make_trainer(cfg.trainer, logger=False)):
         return train_in(agree(run_folder(cfg)), cfg)
 
 

@@ -1,11 +1,12 @@
 """Fit a network, keep the checkpoint with the best validation fitness, predict with it once."""
 
 import logging
+import secrets
 import shlex
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,11 @@ from oadls.experiment import Experiment, build
 from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
+from oadls.patients import patient_marks
 from oadls.run import SIDES, Fit, prediction_rows
 from oadls.settings import fixed_settings, plain, quoted, run_dir
 from oadls.stopping import Stopped
+from oadls.trust import read_checkpoint, read_settings
 
 HANDOVER = 10  # seconds that loading processes of a killed training may take to end
 log = logging.getLogger(__name__)
@@ -90,7 +93,7 @@ def open_run(folder: Path, cfg: Any) -> None:
         raise UserError(f"ckpt_path: no run to resume at {folder} (it has no config.yaml)")
     wanted = plain(cfg)
     if file.is_file():
-        before = fixed_settings(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+        before = fixed_settings(read_settings(file))
         changed = [key for key, value in fixed_settings(wanted).items() if value != before.get(key)]
         if changed:
             raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
@@ -150,10 +153,14 @@ def fit_network(
         deterministic="warn",
     )
     last = last_checkpoint(folder, split.name)
+    if last.is_file():
+        check_resumable(last, like=cfg)
     trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     epochs = history.table()  # predicting restores the history of the best epoch
     wanted = SIDES if test else ("val",)
-    predictions = predict_sides(trainer, model, data, best.best_model_path, wanted)
+    chosen = Path(best.best_model_path)
+    read_checkpoint(chosen, like=cfg)  # Lightning, which loads it again, looks at no checksum
+    predictions = predict_sides(trainer, model, data, str(chosen), wanted)
     assert best.best_model_score is not None
     return Fit(
         split.name,
@@ -162,9 +169,25 @@ def fit_network(
         predictions,
         epochs,
         best.best_model_score.item(),
-        Path(best.best_model_path),
+        chosen,
         history.seconds,
     )
+
+
+def check_resumable(file: Path, *, like: DictConfig) -> None:
+    """UserError unless a run can go on from a checkpoint.
+
+    Lightning deletes the files that a checkpoint says were best before: all must lie where it says
+    that checkpoints lie, and Lightning follows that only where it is this run's own folder.
+    """
+    saved = read_checkpoint(file, like=like)
+    for state in (saved.get("callbacks") or {}).values():
+        if not isinstance(state, Mapping) or "dirpath" not in state:
+            continue
+        best = [state.get(f"{kind}_model_path") for kind in ("best", "last", "kth_best")]
+        for path in filter(None, [*best, *(state.get("best_k_models") or {})]):
+            if Path(path).parent != Path(str(state["dirpath"])):
+                raise UserError(f"checkpoint: {file} names a file elsewhere: {path}")
 
 
 def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
@@ -281,11 +304,15 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 
-def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
-    """Short content hashes and patients by which evaluation knows what a checkpoint has seen."""
+def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, Any]:
+    """Short content hashes and patients by which evaluation knows what a checkpoint has seen.
+
+    Patients are hashed (see `patient_marks`) with a salt of this checkpoint's own.
+    """
     seen = table.iloc[np.concatenate([data.rows("train"), data.rows("val")])]
-    known = seen.dropna(subset=["patient"])
+    salt = secrets.token_hex(16)
     return {
         "images": sorted({key[:16] for key in seen["pixels_sha256"]}),
-        "patients": sorted(set(known["source"] + ":" + known["patient"])),
+        "salt": salt,
+        "patients": sorted(set(patient_marks(seen, salt=salt).dropna())),
     }

@@ -58,7 +58,8 @@ def own_wandb(tmp_path_factory: pytest.TempPathFactory):
 def finished(own_cache: None, own_wandb: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two networks, with enough patients for intervals, and its report."""
     settings = ("split=grouped_kfold", "split.folds=2", "split.val=0.25")
-    return train_in(tmp_path_factory.mktemp("finished"), *TINY, *settings)
+    named = "logger.patients=true"
+    return train_in(tmp_path_factory.mktemp("finished"), *TINY, *settings, named)
 
 
 @pytest.fixture(scope="module")

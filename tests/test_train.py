@@ -15,6 +15,7 @@ from oadls.evaluate import evaluate
 from oadls.evaluation import load_cards, seen_by
 from oadls.metrics import fitness
 from oadls.model.classifier import Classifier
+from oadls.patients import patient_marks
 from oadls.stopping import Stopped, stoppable
 from oadls.training import working_in
 from tests.runs import composed, train_in
@@ -153,8 +154,10 @@ def test_a_checkpoint_never_tests_patients_that_it_was_trained_on(
     )
     evaluate(cfg, tmp_path)
     tested = set(pd.read_csv(tmp_path / "predictions.csv")["patient"])
-    trained = {name.split(":")[1] for name in card["seen"]["patients"]}
-    assert len(trained) == 6
+    everybody = pd.DataFrame({"source": "synthetic", "patient": [f"S{k:02d}" for k in range(10)]})
+    marks = patient_marks(everybody, salt=card["seen"]["salt"])
+    trained = set(everybody["patient"][marks.isin(card["seen"]["patients"])])
+    assert len(trained) == 6 == len(card["seen"]["patients"])
     assert tested == {f"S{k:02d}" for k in range(10)} - trained
 
 
@@ -167,8 +170,14 @@ def test_every_patient_of_a_seen_cell_is_seen_with_all_who_share_an_image() -> N
             "group": ["51+78", "51+78", "51+78", "2", "alone"],
         }
     )
-    seen = {"images": ["0" * 16], "patients": ["c_nmc:51"]}
-    assert seen_by({"seen": seen}, table).tolist() == [True, True, True, False, False]
+    marks = patient_marks(table, salt="salt")
+    assert marks.isna().tolist() == [False] * 4 + [True]
+    for seen in (
+        {"images": ["0" * 16], "salt": "salt", "patients": [marks[0]]},
+        {"images": ["0" * 16], "patients": ["c_nmc:51"]},  # of before, in clear
+        {"images": [], "salt": "salt", "patients": [marks[2]]},
+    ):
+        assert seen_by({"seen": seen}, table).tolist() == [True, True, True, False, False]
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:

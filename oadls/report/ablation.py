@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from hydra.experimental.callback import Callback
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from oadls.comparison import compare_paired, stack
 from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
+from oadls.trust import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +60,10 @@ def read_runs(folder: Path) -> Runs:
     """The finished runs below a multirun's folder."""
     found: Runs = {}
     for file in sorted(folder.rglob("metrics.json")):
-        config = OmegaConf.load(file.parent / "config.yaml")
+        config = read_settings(file.parent / "config.yaml")
         predictions = pd.read_csv(file.parent / "predictions.csv", dtype={"group": str})
-        key = (str(config.cells), str(config.without))
-        found.setdefault(key, {})[int(config.seed)] = (json.loads(file.read_text()), predictions)
+        key = (str(config["cells"]), str(config["without"]))
+        found.setdefault(key, {})[int(config["seed"])] = (json.loads(file.read_text()), predictions)
     return found
 
 

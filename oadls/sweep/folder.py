@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from oadls.errors import UserError
 from oadls.settings import plain
 from oadls.sweep.study import counts
+from oadls.trust import read_config
 
 FILE = "sweep.yaml"
 # settings that a ready experiment does not take over
@@ -88,7 +89,7 @@ class Search:
         file = self.folder / f"trial-{trial.number}" / "config.yaml"
         if not file.is_file():
             raise UserError(f"sweep: trial {trial.number} has no {file}")
-        return OmegaConf.load(file)  # type: ignore[return-value]
+        return read_config(file)
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Sweep:
         """Raises UserError when there is none."""
         if not (folder / FILE).is_file():
             raise UserError(f"sweep: {folder} holds no sweep (no {FILE})")
-        return cls(folder, OmegaConf.load(folder / FILE))  # type: ignore[arg-type]
+        return cls(folder, read_config(folder / FILE))
 
     @property
     def defaults(self) -> DictConfig:
