@@ -36,7 +36,7 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     if rank() == 0:
         open_run(folder, cfg)
     with tracked(cfg, folder) as board:
-        experiment = in_turn(lambda: Experiment.open(cfg))
+        experiment = in_turn(lambda: Experiment.open(cfg, to_train=True))
         splits = experiment.splits()
         if board is not None:
             board.config["data_fingerprint"] = experiment.fingerprint

@@ -137,15 +137,17 @@ def warn_near_patients(patients: Iterable[str | None]) -> None:
         )
 
 
-def check_classes(table: pd.DataFrame, *, classes: object, positive: object) -> None:
-    """UserError for a label that is not in data.classes and a data.positive that is no class."""
-    names = classes_of(table, classes)
-    if positive is None or not names:
-        return
-    if name_class(positive, names, owner="data.positive") not in names:
-        raise UserError(
-            f"data.positive={positive} is one of the classes, which are {', '.join(names)}"
-        )
+def positive_of(setting: object, classes: Sequence[str]) -> str | None:
+    """The class that data.positive names; None for none, or where nothing has a label.
+
+    raises UserError where it is no class
+    """
+    if setting is None or not classes:
+        return None
+    name = name_class(setting, classes, owner="data.positive")
+    if name not in classes:
+        raise UserError(f"data.positive: one of the classes {', '.join(classes)}, not {setting}")
+    return name
 
 
 def classes_of(table: pd.DataFrame, classes: Any) -> list[str]:
@@ -160,14 +162,14 @@ def classes_of(table: pd.DataFrame, classes: Any) -> list[str]:
     return names
 
 
-def check_trainable(table: pd.DataFrame, *, classes: object) -> None:
+def check_trainable(table: pd.DataFrame, *, classes: Sequence[str]) -> None:
     """UserError unless there are two classes to tell apart, and a cell of each of them."""
-    names, counts = classes_of(table, classes), table["label"].value_counts()
+    counts = table["label"].value_counts()
     if len(counts) < 2:
         only = f"all {counts.iloc[0]} are {counts.index[0]}" if len(counts) else "none has a label"
         raise UserError(f"data: training needs cells of two classes, {only}")
-    if absent := [name for name in names if name not in counts]:
-        left = ",".join(f"'{name}'" for name in names if name in counts)
+    if absent := [name for name in classes if name not in counts]:
+        left = ",".join(f"'{name}'" for name in classes if name in counts)
         raise UserError(
             f"data.classes: training needs cells of every class, there is none of "
             f'{", ".join(absent)}: take it out, data.classes="[{left}]"'

@@ -101,8 +101,6 @@ def aside(files: Sequence[str], *, level: int) -> dict[str, str]:
 
 
 def _checked(level: int, files: Sequence[str]) -> int:
-    if level < 0:
-        raise UserError(f"data.class_folder is 0 or more, not {level}")
     short = next((name for name in files if name.count("/") < level), None)
     if short is not None:
         raise UserError(
