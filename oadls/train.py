@@ -43,7 +43,7 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
 
 def _train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     with tracked(cfg, folder) as board:
-        experiment = in_turn(lambda: Experiment.open(cfg))
+        experiment = in_turn(lambda: Experiment.open(cfg, to_train=True))
         splits = experiment.splits()
         if board is not None:
             board.config["data_fingerprint"] = experiment.fingerprint
