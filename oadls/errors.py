@@ -35,6 +35,12 @@ def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     return run
 
 
+def told(error: Exception) -> SystemExit:
+    """Print the one sentence; returns what ends the command."""
+    print(f"oadls: {error}", file=sys.stderr)
+    return SystemExit(1)
+
+
 def run_command(
     work: Callable[[dict[str, str]], Any],
     arguments: Sequence[str],
@@ -47,11 +53,14 @@ def run_command(
     takes : whether these are settings that the command has
     returns the exit status: 0, 1 after the message of a UserError, 2 after the usage
     """
+    from oadls.passwords import refuse_passwords  # its errors are ours
+
     settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     if not takes(settings):
         print(usage, file=sys.stderr)
         return 2
     try:
+        refuse_passwords(arguments)
         work(settings)
     except UserError as error:
         print(f"oadls: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.parallel import run_blocks
+from oadls.passwords import without_passwords
 from oadls.pipeline import Pipeline, PreparedCells
 from oadls.report.pictures import contact_sheet
 from oadls.segment.score import score_mask
@@ -106,6 +107,7 @@ def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells
         console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
 
 
+@without_passwords
 @hydra.main(config_path="../conf", config_name="prepare")
 @tell_user
 def main(cfg: DictConfig) -> None:
