@@ -27,6 +27,7 @@ from oadls.leakage.identity import two_sides
 from oadls.leakage.inflation import inflation, patients_known
 from oadls.leakage.shortcuts import shortcuts
 from oadls.leakage.trial import Trial
+from oadls.passwords import without_passwords
 from oadls.pipeline import PreparedCells
 from oadls.report.audit import print_audit, save_audit
 
@@ -108,6 +109,7 @@ def background_features(experiment: Experiment) -> np.ndarray:
     return pooled_features(experiment, views=views)
 
 
+@without_passwords
 @hydra.main(config_path="../conf", config_name="audit")
 @tell_user
 def main(cfg: DictConfig) -> None:

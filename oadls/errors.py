@@ -58,6 +58,12 @@ def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     return run
 
 
+def told(error: Exception) -> SystemExit:
+    """Print the one sentence; returns what ends the command."""
+    print(f"oadls: {error}", file=sys.stderr)
+    return SystemExit(1)
+
+
 def run_command(
     work: Callable[[dict[str, str]], Any],
     arguments: Sequence[str],
@@ -70,7 +76,8 @@ def run_command(
     takes : whether these are settings that the command has, beside `trust` (oadls/trust.py)
     returns the exit status: 0, 1 after the message of a UserError, 2 after the usage
     """
-    from oadls.trust import as_names, trusting  # it raises this module's error
+    from oadls.passwords import refuse_passwords
+    from oadls.trust import as_names, trusting  # they raise this module's error
 
     settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     names = as_names(settings.pop("trust", ""))
@@ -78,6 +85,7 @@ def run_command(
         print(usage, file=sys.stderr)
         return 2
     try:
+        refuse_passwords(arguments)
         with told(), trusting(names):
             work(settings)
     except UserError as error:

@@ -44,8 +44,12 @@ def fit_all(
     board : the W&B run that gets their curves
     """
     judge = None
+    if experiment.config.get("trial") is not None:
+        from oadls.sweep.trial import note_cells  # heavy, and for the trials of a sweep alone
+
+        note_cells(experiment)
     if experiment.config.get("pruner"):
-        from oadls.sweep.trial import judge_of  # heavy, and only a sweep's trials have one
+        from oadls.sweep.trial import judge_of
 
         judge = judge_of(experiment.config)
         if experiment.config.get("tune"):

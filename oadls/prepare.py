@@ -17,6 +17,7 @@ from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.parallel import run_blocks
+from oadls.passwords import without_passwords
 from oadls.pipeline import Pipeline, PreparedCells
 from oadls.report.pictures import contact_sheet
 from oadls.segment.score import score_mask
@@ -40,9 +41,7 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     return table
 
 
-def score_masks(
-    table: pd.DataFrame, prepared: PreparedCells, *, codes: MaskCodes
-) -> pd.DataFrame:
+def score_masks(table: pd.DataFrame, prepared: PreparedCells, *, codes: MaskCodes) -> pd.DataFrame:
     """Add the Dice of nucleus and cell against the true masks, where there are any.
 
     codes : what the masks' codes mean; a region that they do not know is not scored
@@ -112,6 +111,7 @@ def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells
         console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
 
 
+@without_passwords
 @hydra.main(config_path="../conf", config_name="prepare")
 @tell_user
 def main(cfg: DictConfig) -> None:

@@ -17,9 +17,44 @@ from oadls.errors import UserError
 log = logging.getLogger(__name__)
 
 UNKNOWN = frozenset(  # words by which programs and people say that something is not known
-    "nan none null nil na n/a n.a. n.a #n/a #na <na> nd n/d n.d. nat ? ?? - -- . .. missing unknown "
-    "unlabelled unlabeled unclassified unbekannt inconnu desconocido sconosciuto anonymous anonym "
-    "undefined not_available 未知 不明".split()
+    [
+        "nan",
+        "none",
+        "null",
+        "nil",
+        "na",
+        "n/a",
+        "n.a.",
+        "n.a",
+        "#n/a",
+        "#na",
+        "<na>",
+        "nd",
+        "n/d",
+        "n.d.",
+        "nat",
+        "?",
+        "??",
+        "-",
+        "--",
+        ".",
+        "..",
+        "missing",
+        "unknown",
+        "unlabelled",
+        "unlabeled",
+        "unclassified",
+        "unbekannt",
+        "inconnu",
+        "desconocido",
+        "sconosciuto",
+        "anonymous",
+        "anonym",
+        "undefined",
+        "not_available",
+        "未知",
+        "不明",
+    ]
 )
 
 

@@ -31,13 +31,67 @@ WORDS = {  # what people call it, without blanks, marks and accents
     "groundtruthmask gtmask maske segmentierung masque mascara maschera маска 掩码 掩膜 マスク",
 }
 # what may stand before or after such a word: patient_id, PatientNo., "no of case", ID-Patient
-EXTRAS = (
-    "id ids no nr num number name code key uid uuid identifier index idx hash pseudonym nummer "
-    "kennung kuerzel kurzel numero numer codigo codice номер 编号 番号 id号 号 的 の s of der des de "
-    "del di the our original path file"
-).split()
+EXTRAS = [
+    "id",
+    "ids",
+    "no",
+    "nr",
+    "num",
+    "number",
+    "name",
+    "code",
+    "key",
+    "uid",
+    "uuid",
+    "identifier",
+    "index",
+    "idx",
+    "hash",
+    "pseudonym",
+    "nummer",
+    "kennung",
+    "kuerzel",
+    "kurzel",
+    "numero",
+    "numer",
+    "codigo",
+    "codice",
+    "номер",
+    "编号",
+    "番号",
+    "id号",
+    "号",
+    "的",
+    "の",
+    "s",
+    "of",
+    "der",
+    "des",
+    "de",
+    "del",
+    "di",
+    "the",
+    "our",
+    "original",
+    "path",
+    "file",
+]
 SPLIT_VALUES = frozenset(
-    "train training tr test testing te val valid validation validate dev eval holdout".split()
+    [
+        "train",
+        "training",
+        "tr",
+        "test",
+        "testing",
+        "te",
+        "val",
+        "valid",
+        "validation",
+        "validate",
+        "dev",
+        "eval",
+        "holdout",
+    ]
 )
 SPLIT_NAME = re.compile(r"(split|set|subset|partition|fold|phase|usage|side|traintest|dataset)s?")
 FUZZY = 5  # letters from which on a misspelt word is still known
