@@ -27,7 +27,7 @@ class UserError(Exception):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def in_one_sentence() -> Iterator[None]:
     """What the machine refuses, and a signal that stops the command, as one sentence each."""
     try:
         with stoppable():
@@ -47,7 +47,7 @@ def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     @functools.wraps(task)
     def run(cfg: DictConfig) -> Any:
         try:
-            with told():
+            with in_one_sentence():
                 return task(cfg)
         except (UserError, InstantiationException, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -86,7 +86,7 @@ def run_command(
         return 2
     try:
         refuse_passwords(arguments)
-        with told(), trusting(names):
+        with in_one_sentence(), trusting(names):
             work(settings)
     except UserError as error:
         print(f"oadls: {error}", file=sys.stderr)
