@@ -40,9 +40,7 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     return table
 
 
-def score_masks(
-    table: pd.DataFrame, prepared: PreparedCells, *, codes: MaskCodes
-) -> pd.DataFrame:
+def score_masks(table: pd.DataFrame, prepared: PreparedCells, *, codes: MaskCodes) -> pd.DataFrame:
     """Add the Dice of nucleus and cell against the true masks, where there are any.
 
     codes : what the masks' codes mean; a region that they do not know is not scored

@@ -49,7 +49,7 @@ class DataSettings(BaseModel):
     positive: Name | None
     columns: dict[str, Name | None] | None = None
     class_folder: NonNegativeInt | None = None
-    labels: dict[Name, Name] | None = None
+    labels: dict[Name, Name] | list[Annotated[list[Name], Field(min_length=1)]] | None = None
     missing: list[Name | None] | None = None
     mask_codes: dict[Name, Name | list[Name]] | None = None
 

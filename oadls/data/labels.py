@@ -57,22 +57,34 @@ def name_classes(
 
 
 def rename_labels(
-    labels: Iterable[str | None], names: Mapping[Any, object] | None
+    labels: Iterable[str | None],
+    names: Mapping[Any, object] | Sequence[Sequence[object]] | None,
 ) -> list[str | None]:
     """Labels by the names that a setting gives them; UserError for one that no image has.
 
-    names : label as it stands in the folders or the table -> class; None leaves all as they are
+    names : label as it stands in the folders or the table -> class, or lists of labels that are
+        one class, called as the first (Hydra takes no quotes before a colon); None leaves all as
+        they are
     """
     labels = list(labels)
     if not names:
         return labels
     found = {label for label in labels if label is not None}
-    new = {name_class(old, found, owner="data.labels"): str(name) for old, name in names.items()}
-    if unknown := sorted(set(new) - found):
+    if isinstance(names, Mapping):
+        pairs = list(names.items())
+    else:
+        pairs = [(label, alike[0]) for alike in names for label in alike]
+    owner = "data.labels"
+    new = {name_class(old, found, owner=owner): _named(name, found) for old, name in pairs}
+    if unknown := sorted(set(new) - found - set(new.values())):
         raise UserError(
             f"data.labels: {', '.join(unknown)} is no label; there are {', '.join(sorted(found))}"
         )
     return [None if label is None else new.get(label, label) for label in labels]
+
+
+def _named(name: object, found: Collection[str]) -> str:
+    return name_class(name, found, owner="data.labels")
 
 
 def forget_unknown(
@@ -115,11 +127,10 @@ def refuse_near_labels(labels: Iterable[str | None], *, named: Collection[str] =
         groups.setdefault(_spelling(label), set()).add(label)
     for near in (sorted(group) for _, group in sorted(groups.items()) if len(group) > 1):
         if not set(near) <= set(named):
-            one, *others = near
-            same = ", ".join(f"'{other}': '{one}'" for other in others)
+            alike = ",".join(f"'{name}'" for name in near)
             raise UserError(
-                f"data: the labels {', '.join(map(repr, near))} differ in spelling alone: "
-                f'data.labels="{{{same}}}" makes one class of them, naming all of them in '
+                f"data: the labels {alike} differ in spelling alone: "
+                f'data.labels="[[{alike}]]" makes one class of them, naming all of them in '
                 "data.classes keeps them apart"
             )
 

@@ -1,9 +1,9 @@
 """What a source has found, said before anything is read: folders, classes, patients, the rest."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +26,9 @@ def print_found(
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    log.info("%s: %s", name, describe_classes(cells.table, classes=classes, positive=positive))
-    table = Table(title=Text(f"Images of {name}"))
+    told = describe_classes(cells.table, classes=classes, positive=positive)
+    log.info("%s: %s", name, _printable(told))
+    table = Table(title=Text(_printable(f"Images of {name}")))
     for column in COLUMNS:
         table.add_column(column, justify="right" if column == "images" else "left")
     for row in found_rows(cells):
@@ -54,9 +55,10 @@ def found_rows(cells: Cells) -> list[tuple[str, ...]]:
     table, left = cells.table, cells.left
     folders, aside = _folders(table["name"]), _folders(left["path"])
     for depth in range(DEEPEST, -1, -1):
-        places = folders.map(_to(depth))
-        nearest = partial(_nearest, known=set(places), depth=depth)
-        rows = _rows(table, places, left, aside.map(nearest))
+        places = [_to(folder, depth) for folder in folders]
+        known = set(places)
+        nearest = [_nearest(folder, known=known, depth=depth) for folder in aside]
+        rows = _rows(table, places, left, nearest)
         if len(rows) <= MOST_ROWS:
             break
     reasons = cells.excluded.groupby("reason")["path"]
@@ -67,26 +69,33 @@ def found_rows(cells: Cells) -> list[tuple[str, ...]]:
 
 
 def _rows(
-    table: pd.DataFrame, folder: pd.Series, left: pd.DataFrame, aside: pd.Series
+    table: pd.DataFrame, places: list[str], left: pd.DataFrame, aside: list[str]
 ) -> list[tuple[str, ...]]:
-    reasons = {place: _reasons(part) for place, part in left.groupby(aside.to_numpy())}
+    reasons = {place: _reasons(part) for place, part in left.groupby(_column(aside))}
     rows = []
-    labels = table["label"].fillna("-")
-    for (place, label), part in table.groupby([folder.to_numpy(), labels.to_numpy()]):
+    labels = ["-" if label is None else label for label in table["label"]]
+    for (place, label), part in table.groupby([_column(places), _column(labels)]):
         told = reasons.pop(place, "")
         rows.append((str(place), str(label), _number(len(part)), _patients(part), told))
     rows += [(str(place), "-", "0", "", told) for place, told in reasons.items()]
     return sorted(rows, key=lambda row: row[0])
 
 
-def _folders(names: pd.Series) -> pd.Series:
+def _column(values: list[str]) -> np.ndarray:
+    """As objects: pandas' own text holds no name that is not UTF-8."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _folders(names: Iterable[str]) -> list[str]:
     """The folder of each path."""
-    return names.astype(str).str.rpartition("/")[0] if len(names) else names.astype(object)
+    return [str(name).rpartition("/")[0] for name in names]
 
 
-def _to(depth: int) -> Callable[[str], str]:
+def _to(folder: str, depth: int) -> str:
     """The first so many folders of a path, "." for those that lie in none."""
-    return lambda folder: "/".join(folder.split("/")[:depth]) or "."
+    return "/".join(folder.split("/")[:depth]) or "."
 
 
 def _nearest(folder: str, *, known: Collection[str], depth: int) -> str:

@@ -47,7 +47,9 @@ def read_codes(setting: Mapping[object, object] | None) -> MaskCodes:
     if setting is None:
         return MaskCodes({0: "background", CYTOPLASM: "cytoplasm", NUCLEUS: "nucleus"}, False)
     if not isinstance(setting, Mapping):
-        raise UserError(f'data.mask_codes is a mapping, as "{{1: cytoplasm, 2: nucleus}}": {setting}')
+        raise UserError(
+            f'data.mask_codes is a mapping, as "{{1: cytoplasm, 2: nucleus}}": {setting}'
+        )
     regions: dict[int, str] = {}
     for key, value in setting.items():
         for code, region in _pairs(key, value):

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from oadls.data.labels import (
     forget_unknown,
@@ -31,7 +32,7 @@ def load(
     columns: Mapping[str, object] | None = None,
     classes: Sequence[object] | None = None,
     class_folder: int | None = None,
-    labels: Mapping[object, object] | None = None,
+    labels: Mapping[Any, object] | Sequence[Sequence[object]] | None = None,
     missing: Collection[object] | None = None,
 ) -> Cells:
     """List the images below `root`.
@@ -43,7 +44,8 @@ def load(
     classes : the labels that are legal; None takes what comes
     class_folder : which folder of root/1/2/image names the class; 0 for none: no image has a label.
         None takes the first, and asks where that is doubtful. Folders above it become the part
-    labels : a label as it stands in folders or table -> the class that is meant
+    labels : a label as it stands in folders or table -> the class that is meant, or lists of
+        labels that are one class, called as the first
     missing : words that stand for a label or patient that is not known; None asks where such a
         word (NA, none, unknown) is found
     A row of the table without an image is left out and recorded. Patients come from the table
@@ -96,7 +98,7 @@ def _name_labels(
     rows: list[Row],
     *,
     classes: Sequence[object] | None,
-    labels: Mapping[object, object] | None,
+    labels: Mapping[Any, object] | Sequence[Sequence[object]] | None,
     missing: Collection[object] | None,
 ) -> None:
     """Give the rows the labels and patients that are meant, or ask."""

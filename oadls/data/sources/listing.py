@@ -132,7 +132,7 @@ def _walk(
             links.sort(reverse=True)
             folders.append(links.pop())
         below, litter = folders.pop()
-        place = os.path.join(root, below)
+        place = os.path.join(root, below) if below else str(root)
         if not _is_new(place, seen):
             listing.left[below] = "a link to a folder that is listed already"
             continue
