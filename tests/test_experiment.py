@@ -71,8 +71,8 @@ def test_cells_that_cannot_be_trained_on_are_refused_before_any_is_prepared(
 ):
     monkeypatch.setattr(PreparedCells, "fill", None)
     root = cells(*names)
+    cfg = composed("train", "data=folder", f"data.root={root}", *settings)
     with pytest.raises(UserError, match=message):
-        cfg = composed("train", "data=folder", f"data.root={root}", *settings)
         Experiment.open(cfg, to_train=True)
 
 

@@ -1,5 +1,6 @@
 """The names of classes: as they stand in folders and tables, and as settings name them."""
 
+import contextlib
 import logging
 import re
 import unicodedata
@@ -12,14 +13,15 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from oadls.data.words import words
 from oadls.errors import UserError
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = frozenset(  # words by which programs and people say that something is not known
-    "nan none null nil na n/a n.a. n.a #n/a #na <na> nd n/d n.d. nat ? ?? - -- . .. missing unknown "
-    "unlabelled unlabeled unclassified unbekannt inconnu desconocido sconosciuto anonymous anonym "
-    "undefined not_available 未知 不明".split()
+UNKNOWN = words(  # words by which programs and people say that something is not known
+    "nan none null nil na n/a n.a. n.a #n/a #na <na> nd n/d n.d. nat ? ?? - -- . .. missing "
+    "unknown unlabelled unlabeled unclassified unbekannt inconnu desconocido sconosciuto "
+    "anonymous anonym undefined not_available 未知 不明"
 )
 
 
@@ -103,8 +105,8 @@ def forget_unknown(
     values = list(values)
     found = {value for value in values if value is not None}
     if missing is not None:
-        words = {name_class(word, found, owner="data.missing") for word in missing} - set(named)
-        return [None if value in words else value for value in values]
+        unknown = {name_class(word, found, owner="data.missing") for word in missing} - set(named)
+        return [None if value in unknown else value for value in values]
     doubtful = sorted(v for v in found if v.strip().lower() in UNKNOWN and v not in named)
     if doubtful:
         rows = sum(value in doubtful for value in values)
@@ -191,14 +193,10 @@ def check_trainable(table: pd.DataFrame, *, classes: Sequence[str]) -> None:
 def _readings(name: str) -> frozenset[tuple[str, str]]:
     """What YAML and Hydra's command line make of a name, as comparable keys."""
     found = set()
-    try:
+    with contextlib.suppress(yaml.YAMLError):
         found.add(_key(yaml.safe_load(name)))
-    except yaml.YAMLError:
-        pass
-    try:
+    with contextlib.suppress(HydraException):
         found.add(_key(OverridesParser.create().parse_override(f"name={name}").value()))
-    except HydraException:
-        pass
     return frozenset(found)
 
 

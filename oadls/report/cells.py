@@ -39,7 +39,7 @@ def print_found(
 def describe_classes(
     table: pd.DataFrame, *, classes: Sequence[str], positive: str | None = None
 ) -> str:
-    """ "2 classes: all (positive) with 12 cells of 3 patients, hem with 8 cells, patients unknown"."""
+    """ "2 classes: all (positive) with 12 cells of 3 patients, hem with 8, patients unknown"."""
     told = []
     for label in classes:
         sign = " (positive)" if label == positive else ""
@@ -71,26 +71,20 @@ def found_rows(cells: Cells) -> list[tuple[str, ...]]:
 def _rows(
     table: pd.DataFrame, places: list[str], left: pd.DataFrame, aside: list[str]
 ) -> list[tuple[str, ...]]:
-    reasons = {place: _reasons(part) for place, part in left.groupby(_column(aside))}
+    reasons = {place: _reasons(part) for place, part in left.groupby(np.array(aside, dtype=object))}
     rows = []
-    labels = ["-" if label is None else label for label in table["label"]]
-    for (place, label), part in table.groupby([_column(places), _column(labels)]):
+    labels = ["-" if label is None else _printable(label) for label in table["label"]]
+    keys = [np.array(values, dtype=object) for values in (places, labels)]
+    for (place, label), part in table.groupby(keys):
         told = reasons.pop(place, "")
         rows.append((str(place), str(label), _number(len(part)), _patients(part), told))
     rows += [(str(place), "-", "0", "", told) for place, told in reasons.items()]
     return sorted(rows, key=lambda row: row[0])
 
 
-def _column(values: list[str]) -> np.ndarray:
-    """As objects: pandas' own text holds no name that is not UTF-8."""
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
 def _folders(names: Iterable[str]) -> list[str]:
-    """The folder of each path."""
-    return [str(name).rpartition("/")[0] for name in names]
+    """The folder of each path, as it can be shown: pandas groups by no other text."""
+    return [_printable(name.rpartition("/")[0]) for name in names]
 
 
 def _to(folder: str, depth: int) -> str:

@@ -51,8 +51,8 @@ def load(
     A row of the table without an image is left out and recorded. Patients come from the table
     only: without it no split can keep a patient's cells together.
     raises UserError without an image, for an unknown class, for missing columns, for images both
-        in root and in class folders, for an image named twice in the table, and where it is doubtful
-        what folders, columns or labels mean
+        in root and in class folders, for an image named twice in the table, and where it is
+        doubtful what folders, columns or labels mean
     """
     home = existing_folder(root, source="folder")
     if table is not None:
