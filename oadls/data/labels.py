@@ -75,18 +75,18 @@ def rename_labels(
     if isinstance(names, Mapping):
         pairs = list(names.items())
     else:
-        pairs = [(label, alike[0]) for alike in names for label in alike]
-    owner = "data.labels"
+        pairs = [(label, alike[0]) for alike in names if alike for label in alike]
+    owner = "data.rename"
     new = {name_class(old, found, owner=owner): _named(name, found) for old, name in pairs}
     if unknown := sorted(set(new) - found - set(new.values())):
         raise UserError(
-            f"data.labels: {', '.join(unknown)} is no label; there are {', '.join(sorted(found))}"
+            f"data.rename: {', '.join(unknown)} is no label; there are {', '.join(sorted(found))}"
         )
     return [None if label is None else new.get(label, label) for label in labels]
 
 
 def _named(name: object, found: Collection[str]) -> str:
-    return name_class(name, found, owner="data.labels")
+    return name_class(name, found, owner="data.rename")
 
 
 def forget_unknown(
@@ -132,7 +132,7 @@ def refuse_near_labels(labels: Iterable[str | None], *, named: Collection[str] =
             alike = ",".join(f"'{name}'" for name in near)
             raise UserError(
                 f"data: the labels {alike} differ in spelling alone: "
-                f'data.labels="[[{alike}]]" makes one class of them, naming all of them in '
+                f'data.rename="[[{alike}]]" makes one class of them, naming all of them in '
                 "data.classes keeps them apart"
             )
 

@@ -71,12 +71,14 @@ def found_rows(cells: Cells) -> list[tuple[str, ...]]:
 def _rows(
     table: pd.DataFrame, places: list[str], left: pd.DataFrame, aside: list[str]
 ) -> list[tuple[str, ...]]:
-    reasons = {place: _reasons(part) for place, part in left.groupby(np.array(aside, dtype=object))}
+    reasons = {
+        str(place): _reasons(part) for place, part in left.groupby(np.array(aside, dtype=object))
+    }
     rows = []
     labels = ["-" if label is None else _printable(label) for label in table["label"]]
     keys = [np.array(values, dtype=object) for values in (places, labels)]
     for (place, label), part in table.groupby(keys):
-        told = reasons.pop(place, "")
+        told = reasons.pop(str(place), "")
         rows.append((str(place), str(label), _number(len(part)), _patients(part), told))
     rows += [(str(place), "-", "0", "", told) for place, told in reasons.items()]
     return sorted(rows, key=lambda row: row[0])
@@ -102,13 +104,13 @@ def _nearest(folder: str, *, known: Collection[str], depth: int) -> str:
 
 
 def _reasons(left: pd.DataFrame) -> str:
-    groups = left.groupby("reason")["path"]
-    return "\n".join(
-        reason
-        if paths.iloc[0].endswith("/")
-        else f"{_number(len(paths))}: {reason} ({paths.iloc[0].rpartition('/')[2] or '.'})"
-        for reason, paths in groups
-    )
+    """One line a reason: how many, why, and the first of them."""
+    lines = []
+    for reason, paths in left.groupby("reason")["path"]:
+        first = str(paths.iloc[0])
+        last = first.rpartition("/")[2]
+        lines.append(f"{_number(len(paths))}: {reason} ({last})" if last else str(reason))
+    return "\n".join(lines)
 
 
 def _count(part: pd.DataFrame) -> str:

@@ -135,7 +135,7 @@ def test_labels_that_differ_in_spelling_alone_are_asked_about(near: tuple[str, .
     labels = [*near, "other", None]
     with pytest.raises(UserError, match="differ in spelling alone") as asked:
         refuse_near_labels(labels)
-    setting = str(asked.value).split('data.labels="')[1].split('"')[0]
+    setting = str(asked.value).split('data.rename="')[1].split('"')[0]
     names = OverridesParser.create().parse_override(f"x={setting}").value()
     assert len(set(rename_labels(labels, names))) == 3  # one class, other and none
     refuse_near_labels(labels, named=[*near, "other"])
@@ -155,7 +155,7 @@ def test_patients_that_differ_in_spelling_alone_are_said(caplog) -> None:
 
 def test_labels_take_the_names_that_they_are_given() -> None:
     assert rename_labels(["1", "0", None], {1: "all", 0: "hem"}) == ["all", "hem", None]
-    with pytest.raises(UserError, match=r"data\.labels: 7 is no label; there are 0, 1"):
+    with pytest.raises(UserError, match=r"data\.rename: 7 is no label; there are 0, 1"):
         rename_labels(["1", "0"], {7: "all"})
 
 

@@ -19,8 +19,8 @@ UNREADABLE = words(  # pictures, but of a format that oadls does not read
 OTHER = words(  # no pictures: not worth opening
     ".txt .csv .tsv .json .jsonl .xml .md .rst .html .htm .pdf .doc .docx .xls .xlsx .ods .odt "
     ".ppt .pptx .rtf .py .ipynb .m .r .sh .bat .yaml .yml .toml .ini .cfg .conf .db .log .url "
-    ".lnk .zip .gz .tgz .tar .bz2 .xz .7z .rar .parquet .pq .feather .pkl .pt .pth .ckpt .safetensors "
-    ".sqlite .md5 .sha256 .geojson .roi .imj .bib .tex .gitkeep .gitignore"
+    ".lnk .zip .gz .tgz .tar .bz2 .xz .7z .rar .parquet .pq .feather .pkl .pt .pth .ckpt "
+    ".safetensors .sqlite .md5 .sha256 .geojson .roi .imj .bib .tex .gitkeep .gitignore"
 )
 BACKUP = re.compile(r"~$|\.(bak|old|orig|tmp|temp|part|partial|crdownload|swp|download)$", re.I)
 MAGIC = (  # first bytes of the formats that oadls reads

@@ -138,7 +138,7 @@ def _walk(
             continue
         if below:
             listing.folders.append(below)
-        found = []
+        found: list[tuple[str, str]] = []
         for entry in _entries(place, optional=bool(litter)):
             name = f"{below}/{entry.name}" if below else entry.name
             if not _sure(entry.is_dir):

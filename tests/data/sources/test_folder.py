@@ -201,8 +201,8 @@ def test_words_for_not_known_and_near_labels_of_a_table_are_asked(touch):
     near = table(root, "path,label\na.png,ALL\nb.png,all\n")
     with pytest.raises(UserError, match="'ALL','all' differ in spelling alone"):
         load(root=root, table=near)
-    assert set(load(root=root, table=near, labels={"ALL": "all"}).table["label"]) == {"all"}
-    assert set(load(root=root, table=near, labels=[["x", "ALL", "all"]]).table["label"]) == {"x"}
+    assert set(load(root=root, table=near, rename={"ALL": "all"}).table["label"]) == {"all"}
+    assert set(load(root=root, table=near, rename=[["x", "ALL", "all"]]).table["label"]) == {"x"}
     assert len(set(load(root=root, table=near, classes=["all", "ALL"]).table["label"])) == 2
     people = table(root, "path,label,patient\na.png,all,NA\nb.png,all,NA\n")
     with pytest.raises(UserError, match="2 of 2 images have the patient NA"):
