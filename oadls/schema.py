@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
@@ -19,8 +20,15 @@ from pydantic import (
 
 from oadls.errors import UserError
 
-# A class: Hydra makes numbers and truth values of some names, see oadls/data/labels.py
-Name = str | int | float | bool
+
+def _name(value: object) -> object:
+    if not isinstance(value, str | int | float | None):
+        raise ValueError("Input should be a name")
+    return value
+
+
+# A class, a column: Hydra makes values of some names (1, yes, null), see oadls/data/labels.py
+Name = Annotated[object, PlainValidator(_name)]
 Balance = Literal["none", "class", "patient"]
 
 
@@ -46,12 +54,10 @@ class DataSettings(BaseModel):
     max_bad: Annotated[float, Field(ge=0, le=1)]
     window: PositiveFloat | None
     classes: Annotated[list[Name], Field(min_length=1)] | None
-    positive: Name | None
-    columns: dict[str, Name | None] | None = None
+    positive: Name
+    columns: dict[str, Name] | None = None
     class_folder: NonNegativeInt | None = None
-    labels: dict[Name, Name] | None = None
-    missing: list[Name | None] | None = None
-    mask_codes: dict[Name, Name | list[Name]] | None = None
+    missing: list[Name] | None = None
 
 
 class Settings(BaseModel):

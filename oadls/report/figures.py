@@ -84,13 +84,13 @@ def plot_precision_recall(
 ) -> Figure:
     """Precision against sensitivity of every class (Fig. 5b); dotted: the class's share."""
     figure, axis = panel()
-    for k, name in enumerate(classes):
+    for k, name in _two_sided(labels, classes):
         precision, recall, _ = precision_recall_curve(labels == k, probabilities[:, k])
         axis.plot(recall, precision, color=COLOURS[k % 5], ls=LINES[k % 5], label=name)
         axis.axhline((labels == k).mean(), color=COLOURS[k % 5], lw=0.8, ls=":")
     axis.set(xlabel="sensitivity (recall)", ylabel="precision", title=title)
     axis.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
-    axis.legend(frameon=False, loc="lower left")
+    _legend(axis, frameon=False, loc="lower left")
     return figure
 
 
@@ -99,14 +99,25 @@ def plot_roc(
 ) -> Figure:
     """Sensitivity against false positives of every class (Fig. 5c)."""
     figure, axis = panel()
-    for k, name in enumerate(classes):
+    for k, name in _two_sided(labels, classes):
         false, true, _ = roc_curve(labels == k, probabilities[:, k])
         axis.plot(false, true, color=COLOURS[k % 5], ls=LINES[k % 5], label=name)
     axis.plot([0, 1], [0, 1], color="0.5", lw=0.8, ls=":")
     axis.set(xlabel="1 − specificity", ylabel="sensitivity", title=title)
     axis.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
-    axis.legend(frameon=False, loc="lower right")
+    _legend(axis, frameon=False, loc="lower right")
     return figure
+
+
+def _legend(axis: Any, **place: Any) -> None:
+    """A legend where there is a curve."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(**place)
+
+
+def _two_sided(labels: np.ndarray, classes: list[str]) -> list[tuple[int, str]]:
+    """The classes that some cells are of and others are not: the others have no curve."""
+    return [(k, name) for k, name in enumerate(classes) if len(set(labels == k)) == 2]
 
 
 def plot_measures(found: dict[str, Any], classes: list[str], side: str, title: str) -> Figure:
