@@ -167,7 +167,7 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkpoint at"):
         load_cards(str(tmp_path))
     (tmp_path / "model.ckpt").write_text("nothing")
-    with pytest.raises(UserError, match=r"model\.ckpt was not written by oadls"):
+    with pytest.raises(UserError, match=r"model\.ckpt is no file of PyTorch"):
         load_cards(str(tmp_path / "model.ckpt"))
 
 
