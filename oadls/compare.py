@@ -25,7 +25,7 @@ from oadls.errors import UserError, run_command
 from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
 from oadls.rows import Row, find_rows, reason, trained_before
-from oadls.settings import project_root
+from oadls.settings import outputs_folder
 from oadls.trust import as_argument, as_names
 
 USAGE = (
@@ -63,7 +63,7 @@ def compare(settings: dict[str, str]) -> Path:
 def default_folder(cells: str, schedule: str | None) -> Path:
     """Where the table of these cells goes."""
     name = f"{cells}-{schedule}" if schedule else cells
-    return Path(project_root(), "outputs", "table3", name)
+    return outputs_folder() / "table3" / name
 
 
 def train_rows(rows: Sequence[Row], board: "Board", *, number: int) -> None:

@@ -1,8 +1,10 @@
 """The one error that a user is meant to read, and how entry points show it."""
 
+import errno
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -10,6 +12,11 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+
+from oadls.stopping import stoppable
+
+# what a machine refuses, whatever the program does
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO)
 
 
 class UserError(Exception):
@@ -19,13 +26,29 @@ class UserError(Exception):
     """
 
 
+@contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """What the machine refuses, and a signal that stops the command, as one sentence each."""
+    try:
+        with stoppable():
+            yield
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{where}{error.strerror}") from error
+    except MemoryError as error:
+        raise UserError(f"out of memory ({error}); close other programs, or use less") from error
+
+
 def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """Show a mistake in images or settings as its message, without a traceback, exit status 1."""
 
     @functools.wraps(task)
     def run(cfg: DictConfig) -> Any:
         try:
-            return task(cfg)
+            with in_one_sentence():
+                return task(cfg)
         except (UserError, InstantiationException, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # one failed trial must not end a sweep
@@ -33,6 +56,12 @@ def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
             raise SystemExit(1) from None
 
     return run
+
+
+def told(error: Exception) -> SystemExit:
+    """Print the one sentence; returns what ends the command."""
+    print(f"oadls: {error}", file=sys.stderr)
+    return SystemExit(1)
 
 
 def run_command(
@@ -47,7 +76,8 @@ def run_command(
     takes : whether these are settings that the command has, beside `trust` (oadls/trust.py)
     returns the exit status: 0, 1 after the message of a UserError, 2 after the usage
     """
-    from oadls.trust import as_names, trusting  # it raises this module's error
+    from oadls.passwords import refuse_passwords
+    from oadls.trust import as_names, trusting  # they raise this module's error
 
     settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     names = as_names(settings.pop("trust", ""))
@@ -55,7 +85,8 @@ def run_command(
         print(usage, file=sys.stderr)
         return 2
     try:
-        with trusting(names):
+        refuse_passwords(arguments)
+        with in_one_sentence(), trusting(names):
             work(settings)
     except UserError as error:
         print(f"oadls: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.errors import tell_user
 from oadls.evaluation import load_cards, predict_again, predict_new
+from oadls.passwords import without_passwords
 from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
 from oadls.run import write_fit
@@ -37,6 +38,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return report_run(run, page=cfg.report)
 
 
+@without_passwords
 @hydra.main(config_path="../conf", config_name="evaluate")
 @tell_user
 def main(cfg: DictConfig) -> None:

@@ -20,6 +20,7 @@ from oadls.baselines.training import fit_estimator, predict_estimator
 from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment
+from oadls.publish import publish
 from oadls.ranks import agree, rank
 from oadls.run import Fit, read_fit, write_fit
 from oadls.tracking import make_logger
@@ -43,8 +44,12 @@ def fit_all(
     board : the W&B run that gets their curves
     """
     judge = None
+    if experiment.config.get("trial") is not None:
+        from oadls.sweep.trial import note_cells  # heavy, and for the trials of a sweep alone
+
+        note_cells(experiment)
     if experiment.config.get("pruner"):
-        from oadls.sweep.trial import judge_of  # heavy, and only a sweep's trials have one
+        from oadls.sweep.trial import judge_of
 
         judge = judge_of(experiment.config)
         if experiment.config.get("tune"):
@@ -110,7 +115,8 @@ def fit_best(
         chosen = replace(chosen, predictions=predictions)
     kept = folder / "checkpoints" / chosen.checkpoint.name
     if rank() == 0:
-        shutil.copy(chosen.checkpoint, kept)  # a kill before the fit is published needs both
+        with publish(kept) as draft:  # a kill before the fit is published needs both
+            shutil.copy(chosen.checkpoint, draft)
     return replace(chosen, checkpoint=kept)
 
 

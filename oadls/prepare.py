@@ -17,9 +17,11 @@ from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.parallel import run_blocks
+from oadls.passwords import without_passwords
 from oadls.pipeline import Pipeline, PreparedCells
 from oadls.report.pictures import contact_sheet
 from oadls.segment.score import score_mask
+from oadls.segment.truth import MaskCodes, read_codes, read_mask, warn_of_absent
 
 
 def prepare(cfg: DictConfig) -> pd.DataFrame:
@@ -29,8 +31,9 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
         true masks are known
     """
     console = Console()
+    codes = read_codes(cfg.data.get("mask_codes"))
     experiment = Experiment.open(cfg)
-    table = score_masks(experiment.table, experiment.prepared)
+    table = score_masks(experiment.table, experiment.prepared, codes=codes)
     print_summary(console, cfg.data.name, table, experiment.cells)
     if cfg.export:
         export(table, experiment.prepared.pipeline, Path(cfg.export))
@@ -38,22 +41,24 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     return table
 
 
-def score_masks(table: pd.DataFrame, prepared: PreparedCells) -> pd.DataFrame:
-    """Add the Dice of nucleus and cell against the true masks, where there are any."""
+def score_masks(table: pd.DataFrame, prepared: PreparedCells, *, codes: MaskCodes) -> pd.DataFrame:
+    """Add the Dice of nucleus and cell against the true masks, where there are any.
+
+    codes : what the masks' codes mean; a region that they do not know is not scored
+    raises UserError for a mask of another size than its image, or with other codes
+    """
     known = table["mask"].notna()
     if not known.any():
         return table
-    scores = {
-        row: score_mask(prepared.picture(str(key))[1], read_mask(Path(str(mask))))
-        for row, key, mask in table.loc[known, ["pixels_sha256", "mask"]].itertuples(name=None)
-    }
+    scores, seen = {}, set()
+    for row, key, file in table.loc[known, ["pixels_sha256", "mask"]].itertuples(name=None):
+        predicted = prepared.picture(str(key))[1]
+        truth = read_mask(Path(str(file)), codes=codes, shape=predicted.shape)
+        seen |= set(np.unique(truth).tolist())
+        found = score_mask(predicted, truth)
+        scores[row] = {region: found[region] for region in codes.scored}
+    warn_of_absent(seen, codes)
     return table.join(pd.DataFrame.from_dict(scores, orient="index").add_prefix("dice_"))
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8 codes 0, 128, 255 from a mask file."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
 
 
 def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
@@ -106,6 +111,7 @@ def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells
         console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
 
 
+@without_passwords
 @hydra.main(config_path="../conf", config_name="prepare")
 @tell_user
 def main(cfg: DictConfig) -> None:

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
-from oadls.settings import fixed_settings, project_root
+from oadls.settings import fixed_settings, project_root, quoted
 from oadls.trust import as_argument, read_settings
 
 GROUP = "experiment/table3"
@@ -77,7 +77,7 @@ class Row:
             self.check_same()
         if self.done:
             return None
-        place = _quoted(self.folder.absolute())
+        place = quoted(self.folder.absolute())
         resume = [f"ckpt_path={place}"] if self.started else []
         more = [*self.overrides, *resume, f"hydra.run.dir={place}", *as_argument()]
         return [sys.executable, "-m", "oadls.train", *more]
@@ -137,11 +137,6 @@ def _fitting(overrides: Sequence[str]) -> Sequence[str]:
         return overrides
     chosen = compose("train", others, return_hydra_config=True).hydra.runtime.choices
     return overrides if "schedule" in chosen else others
-
-
-def _quoted(path: Path) -> str:
-    """A path as a value of Hydra, whatever characters are in it."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -19,6 +19,8 @@ from pydantic import (
 
 from oadls.errors import UserError
 
+# A class: Hydra makes numbers and truth values of some names, see oadls/data/labels.py
+Name = str | int | float | bool
 Balance = Literal["none", "class", "patient"]
 
 
@@ -43,8 +45,13 @@ class DataSettings(BaseModel):
 
     max_bad: Annotated[float, Field(ge=0, le=1)]
     window: PositiveFloat | None
-    classes: list[str] | None
-    positive: str | None
+    classes: Annotated[list[Name], Field(min_length=1)] | None
+    positive: Name | None
+    columns: dict[str, Name | None] | None = None
+    class_folder: NonNegativeInt | None = None
+    labels: dict[Name, Name] | None = None
+    missing: list[Name | None] | None = None
+    mask_codes: dict[Name, Name | list[Name]] | None = None
 
 
 class Settings(BaseModel):

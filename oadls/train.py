@@ -9,13 +9,14 @@ from omegaconf import DictConfig
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.fitting import fit_all
+from oadls.passwords import without_passwords
 from oadls.ranks import agree, in_turn, rank, together
 from oadls.report.results import report_run
 from oadls.run import Run
 from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
-from oadls.training import make_trainer, open_run, run_folder
+from oadls.training import make_trainer, open_run, run_folder, working_in
 from oadls.trust import trusting
 
 
@@ -34,10 +35,16 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     returns the mean best validation fitness of the networks, by which a sweep ranks; with several
         `aims`, all of these
     """
-    if rank() == 0:
+    if rank() > 0:
+        return _train_in(folder, cfg)
+    with working_in(folder):
         open_run(folder, cfg)
+        return _train_in(folder, cfg)
+
+
+def _train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     with tracked(cfg, folder) as board:
-        experiment = in_turn(lambda: Experiment.open(cfg))
+        experiment = in_turn(lambda: Experiment.open(cfg, to_train=True))
         splits = experiment.splits()
         if board is not None:
             board.config["data_fingerprint"] = experiment.fingerprint
@@ -58,6 +65,7 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     return values if len(values) > 1 else values[0]
 
 
+@without_passwords
 @hydra.main(config_path="../conf", config_name="train")
 @tell_user
 def main(cfg: DictConfig) -> float | list[float]:

@@ -14,15 +14,9 @@ import yaml
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from oadls.sweep.study import open_storage
-from tests.databases import postgresql
-from tests.parabola import end, start, started, sweep, trials
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgresql() as url:
-        yield url
+from oadls.sweep.storage import open_storage
+from tests.databases import SECRET
+from tests.parabola import start, started, sweep, trials
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -30,8 +24,22 @@ def database(app, request, monkeypatch):
     """The same with each kind of database."""
     if request.param == "postgresql":
         monkeypatch.setenv("STORAGE", request.getfixturevalue("server"))
+        monkeypatch.setenv("PGPASSWORD", SECRET)
         with contextlib.suppress(KeyError):
             optuna.delete_study(study_name="parabola", storage=os.environ["STORAGE"])
+
+
+def start_slow(seconds, *overrides):
+    """A sweep whose trials take their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECONDS", seconds)
+        return start(*overrides)
+
+
+def wait_for(number):
+    """Until so many trials have been started."""
+    while not Path("started").exists() or len(started()) < number:
+        time.sleep(0.05)
 
 
 def test_a_sweep_finds_the_top_and_says_where_it_is(app):
@@ -67,11 +75,10 @@ def test_a_sweep_of_lost_trials_says_so(app):
 
 
 def test_a_killed_sweep_goes_on_and_runs_the_killed_trial_again(database):
-    process = start("seconds=1.5")
-    while not Path("started").exists() or len(started()) < 3:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    command = start_slow("1.5")
+    wait_for(3)
+    os.kill(command.pid, signal.SIGKILL)
+    command.end(status=-signal.SIGKILL)
     (killed,) = trials(TrialState.RUNNING)
     sweep()
     assert trials()[killed.number].state == TrialState.FAIL
@@ -81,11 +88,9 @@ def test_a_killed_sweep_goes_on_and_runs_the_killed_trial_again(database):
 
 
 def test_two_sweeps_share_a_study_to_one_total_and_try_different_things(database):
-    storage = os.environ["STORAGE"]
-    optuna.create_study(study_name="parabola", storage=storage, direction="maximize")
-    processes = [start("seconds=0.3", "hydra.sweeper.n_trials=9") for _ in range(2)]
-    for process in processes:
-        end(process)
+    commands = [start_slow("0.3", "hydra.sweeper.n_trials=9") for _ in range(2)]
+    for command in commands:
+        command.end()
     assert len(trials(TrialState.COMPLETE)) == 9
     assert len(set(started())) == len(started()) == 9
     assert len({trial.params["x"] for trial in trials(TrialState.COMPLETE)}) == 9
@@ -96,7 +101,7 @@ def test_a_search_in_two_parts_tries_what_one_in_one_part_tries(app):
     sweep("hydra.sweeper.n_trials=12")  # TPE begins to choose at ten
     parts = [trial.params for trial in trials()]
     optuna.delete_study(study_name="parabola", storage=os.environ["STORAGE"])
-    sweep("hydra.sweeper.n_trials=12")
+    sweep("hydra.sweeper.n_trials=12", "hydra.sweep.dir=other")
     assert [trial.params for trial in trials()] == parts
 
 
@@ -132,8 +137,9 @@ def test_a_parameter_that_is_set_is_not_searched(app):
     assert "no parameter is searched" in sweep("x=0.5", status=1)
 
 
-def test_commands_that_start_together_on_an_empty_server_make_its_tables_once(server):
+def test_commands_that_start_together_on_an_empty_server_make_its_tables_once(server, monkeypatch):
     place = server.rpartition("/")[0]
+    monkeypatch.setenv("PGPASSWORD", SECRET)
     with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("CREATE DATABASE together")
     with ThreadPoolExecutor(4) as pool:

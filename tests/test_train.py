@@ -1,7 +1,9 @@
 """Train, resume and evaluate end to end on a small drawn set."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from oadls.evaluation import load_cards, seen_by
 from oadls.metrics import fitness
 from oadls.model.classifier import Classifier
 from oadls.patients import patient_marks
+from oadls.stopping import Stopped, stoppable
+from oadls.training import working_in
 from tests.runs import composed, train_in
 
 SMALL = (
@@ -93,18 +97,31 @@ def test_a_killed_run_resumes_to_the_result_of_an_unbroken_one(
     def killed(self: Classifier, batch: dict, index: int):
         steps.append(index)
         if self.current_epoch == 1 and index == 1:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGTERM)
         return original(self, batch, index)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Classifier, "training_step", killed)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises(Stopped) as stopped, stoppable():
             run(tmp_path)
+    assert stopped.value.code == 143
     assert steps
     assert not (tmp_path / "metrics.json").exists()
     run(tmp_path, resume=True)
     for name in ("metrics.json", "history.csv", "predictions.csv"):
         assert (tmp_path / name).read_text() == (finished / name).read_text()
+
+
+def test_two_trainings_never_work_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oadls.training.HANDOVER", 0)
+    with (
+        working_in(tmp_path),
+        pytest.raises(UserError, match="another process trains in this folder"),
+    ):
+        run(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {".lock"}
 
 
 def test_resuming_with_other_settings_is_refused(finished: Path) -> None:

@@ -1,10 +1,10 @@
 """The table of cells: one row an image, whatever the source."""
 
+import dataclasses
 import hashlib
 import logging
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ OPTIONAL = ("label", "patient", "mask")  # None where unknown; the others are al
 SHOWN = 10  # how many names an error prints
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Cells:
     """The cells of a source, and what was left out of them.
 
@@ -25,19 +25,26 @@ class Cells:
         path and mask absolute, name unique: the path below the image root without its ending;
         group the patients that belong together ("51+78"), the name for cells without patient
     excluded : path, reason; a row for everything that should have been a cell and is not
+    left : path below the image root, reason; a row for what lies there and was not meant to be a
+        cell: other files, thumbnails, masks beside images, folders without an image
     """
 
     table: pd.DataFrame
     excluded: pd.DataFrame
+    left: pd.DataFrame = dataclasses.field(default_factory=lambda: _reasons({}))
 
 
 def make_cells(
-    rows: Collection[Mapping[str, object]], excluded: Mapping[str, str], *, source: str
+    rows: Collection[Mapping[str, object]],
+    excluded: Mapping[str, str],
+    *,
+    source: str,
+    left: Mapping[str, str] | None = None,
 ) -> Cells:
     """Fill in what a source does not know, sort by name, check.
 
     rows : path and name; label, patient, part and mask where the source knows them
-    excluded : path -> reason
+    excluded : path -> reason; left : path below the image root -> reason
     """
     rows = sorted(rows, key=lambda row: str(row["name"]))
     patients = [row.get("patient") for row in rows]
@@ -52,7 +59,8 @@ def make_cells(
         "mask": [None if row.get("mask") is None else _absolute(row["mask"]) for row in rows],
     }
     # object and not pandas' own text type: None stays None, under pandas 2 and 3 alike
-    return validate(Cells(pd.DataFrame(columns, dtype=object), _reasons(excluded)))
+    table = pd.DataFrame(columns, dtype=object)
+    return validate(Cells(table, _reasons(excluded), _reasons(left or {})))
 
 
 def validate(cells: Cells) -> Cells:
@@ -100,7 +108,7 @@ def leave_out(cells: Cells, bad: Mapping[str, str], *, max_bad: float = 0.01) ->
         )
     if len(excluded):
         log.warning("images: %d of %d left out%s", len(excluded), total, _why(excluded))
-    return validate(Cells(table, excluded))
+    return validate(dataclasses.replace(cells, table=table, excluded=excluded))
 
 
 def data_fingerprint(table: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from oadls.experiment import Experiment
 from oadls.leakage.finding import Outcome
-from oadls.report.terminal import WIDTH
+from oadls.report.cells import WIDTH
 
 SCORES = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "precision": "macro precision"}
 SCORES |= {"auroc": "AUROC"}

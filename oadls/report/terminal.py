@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from oadls.metrics import SCORES
+from oadls.report.cells import WIDTH
 
-WIDTH = 112  # of the table where the output is a file or a pipe
 FLOORS = {
     "majority": "majority class",
     "cell_area": "cell area alone",
@@ -43,8 +43,8 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
             table.add_row(f"floor: {label}", *_row(metrics["floors"][name]))
     console.print(table)
     console.print(
-        f"Scores are macro means. The interval resamples {uncertainty['groups']} groups; "
-        f"a group is {uncertainty['unit']}."
+        f"Scores are macro means{_but(metrics['test'])}. "
+        f"The interval resamples {uncertainty['groups']} groups; a group is {uncertainty['unit']}."
     )
     if uncertainty["warning"]:
         console.print(f"Careful: {uncertainty['warning']}.", style="yellow")
@@ -61,6 +61,12 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
         console.print(f"{len(excluded)} images were left out: {folder / 'excluded.csv'}")
     page = folder / "report.html"
     console.print(f"Everything is in {page if page.is_file() else folder}", soft_wrap=True)
+
+
+def _but(found: dict[str, Any]) -> str:
+    """Which classes the means leave out, for they have no cell."""
+    absent = found.get("absent")  # an older run does not say
+    return f" without {', '.join(absent)}, of which no cell was tested" if absent else ""
 
 
 def _row(found: dict[str, Any]) -> list[str]:

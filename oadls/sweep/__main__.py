@@ -12,7 +12,8 @@ from pathlib import Path
 
 from oadls.errors import run_command
 from oadls.sweep.confirm import confirm
-from oadls.sweep.folder import Sweep, write_experiments
+from oadls.sweep.folder import Sweep
+from oadls.sweep.ready import write_experiments
 
 SEEDS = "3"
 USAGE = f"usage: python -m oadls.sweep folder=outputs/NAME/sweep [seeds={SEEDS}]"

@@ -29,7 +29,7 @@ def test_a_flat_folder_has_no_labels(touch):
 
 
 def test_folder_names_can_be_ignored(touch):
-    cells = load(root=touch("monday/1.png", "tuesday/1.png"), labelled=False).table
+    cells = load(root=touch("monday/1.png", "tuesday/1.png"), class_folder=0).table
     assert cells["label"].isna().all()
 
 
@@ -63,7 +63,7 @@ def test_a_table_gives_labels_patients_parts_and_masks(touch, tmp_path):
         "path,label,patient,part,mask,age\n"
         f"a.png,all,007,train,../masks/a.png,5\n{root}/images/b.png,NA,,,,6\n",
     )
-    cells = load(root=root / "images", table=path).table
+    cells = load(root=root / "images", table=path, missing=[]).table
     assert cells["name"].tolist() == ["a", "b"]
     assert cells["label"].tolist() == ["all", "NA"]
     assert cells["patient"].tolist() == ["007", None]
@@ -110,14 +110,16 @@ def test_a_table_without_any_image_is_refused_with_its_rows(touch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na.png,all\n", "path missing, its columns are file, label"),
-        ("path,class\na.png,all\n", "label missing"),
+        ("where,label\na.png,all\n", "path missing, its columns are where, label"),
+        ("path,size\na.png,7\n", "label missing"),
         (
             "path,label\na.png,all\n./a.png,all\n",
             r"each image once; 1 stand in several rows: .*a\.png",
         ),
         ("path,label\na.png,all\n,all\n", "row 2 has none"),
-        ("", "not a readable table|label missing"),
+        ("", "is a table with a header, it is empty"),
+        ("path,label\na.png,all,7\n", "Expected 2 fields in line 2, saw 3"),
+        ("path,label,path\na.png,all,b.png\n", "each column once, path is there twice"),
     ],
 )
 def test_a_broken_table_is_refused(touch, text, message):
@@ -127,5 +129,5 @@ def test_a_broken_table_is_refused(touch, text, message):
 
 
 def test_a_missing_table_is_named(touch):
-    with pytest.raises(UserError, match=r"no\.csv is not there"):
+    with pytest.raises(UserError, match=r"no\.csv is a table, it is not there"):
         load(root=touch("a.png"), table="/nowhere/no.csv")
