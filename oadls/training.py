@@ -186,7 +186,7 @@ def check_resumable(file: Path, *, like: DictConfig) -> None:
             continue
         best = [state.get(f"{kind}_model_path") for kind in ("best", "last", "kth_best")]
         for path in filter(None, [*best, *(state.get("best_k_models") or {})]):
-            if Path(path).parent != Path(str(state["dirpath"])):
+            if Path(path).parent != Path(str(state["dirpath"])) or Path(path).suffix != ".ckpt":
                 raise UserError(f"checkpoint: {file} names a file elsewhere: {path}")
 
 

@@ -249,6 +249,11 @@ def check_entry(entry: Any, file: Path) -> None:
         changes = OmegaConf.to_container(OmegaConf.from_dotlist(str(entry)[:MOST_ENTRY].split()))
     except (yaml.YAMLError, OmegaConfBaseException, AttributeError, TypeError) as error:
         raise UserError(f"{file}: {_short(entry)} is no setting: {_short(error)}") from None
+    check_changes(changes, file)
+
+
+def check_changes(changes: Any, file: Path) -> None:
+    """UserError unless settings that were loaded, as plain dicts and lists, name what they may."""
     _check(changes, "", file, named_by_user(), depth=0)
 
 

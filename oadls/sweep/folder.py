@@ -5,19 +5,22 @@ trial-N/              the run of a trial: config.yaml, folds/ with its curves
 fold_K/               with outer folds, the same for each of them
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from oadls.errors import UserError
 from oadls.publish import publish
 from oadls.settings import plain
-from oadls.sweep.arguments import named
+from oadls.sweep.arguments import argument, named
 from oadls.sweep.same import CELLS
 from oadls.sweep.storage import stored, written
 from oadls.sweep.study import counts
@@ -49,11 +52,21 @@ def write_sweep(config: DictConfig, searched: list[str]) -> None:
         "choices": {
             key: value for key, value in hydra.runtime.choices.items() if "hydra" not in key
         },
-        "overrides": [line for line in hydra.overrides.task if named(line) not in searched],
+        "overrides": [
+            followed(line, settings) for line in hydra.overrides.task if named(line) not in searched
+        ],
         "defaults": plain(settings),
     }
     with publish(Path(hydra.sweep.dir) / FILE) as draft:  # another sweep may write it too
         OmegaConf.save(OmegaConf.create(found), draft)
+
+
+def followed(line: str, settings: DictConfig) -> str:
+    """A word of the command line with the value that its ${...} came to: none is followed later."""
+    if "${" not in line:
+        return line
+    name = named(line)
+    return argument(name, OmegaConf.select(settings, name.lstrip("+")))
 
 
 def check_folder(folder: Path, study: optuna.Study) -> None:
@@ -64,6 +77,31 @@ def check_folder(folder: Path, study: optuna.Study) -> None:
             f"sweep: {folder} has trials that study {study.study_name} does not know "
             f"(trial-{min(strangers)}); delete the folder to start anew, or give name=ANOTHER or "
             "hydra.sweep.dir=ANOTHER"
+        )
+
+
+def _check_facts(facts: DictConfig, file: Path) -> None:
+    """UserError unless what names files and groups is a name, and each outer fold a number."""
+    folds = facts.defaults.get("outer_folds") or []
+    if not all(isinstance(fold, int) for fold in folds):
+        raise UserError(f"sweep: {file}: outer_folds are numbers, not {list(folds)}")
+    for group, chosen in facts.choices.items():
+        for name in (group, *(chosen if isinstance(chosen, ListConfig) else [chosen])):
+            check_choice(str(name), file)
+
+
+def check_choice(name: str, file: Path) -> None:
+    """UserError for a name of a config that leads elsewhere, or to Hydra's own settings."""
+    parts = Path(name).parts
+    if ".." in parts or Path(name).is_absolute() or "hydra" in parts or not name.isprintable():
+        raise UserError(f"sweep: {file}: {name!r} is no name of a config group or of its choice")
+
+
+def check_params(trial: FrozenTrial, searched: Sequence[str]) -> None:
+    """UserError for a trial with settings that the sweep did not search."""
+    if others := set(trial.params) - set(searched):
+        raise UserError(
+            f"sweep: trial {trial.number} sets {', '.join(sorted(others))}, which was not searched"
         )
 
 
@@ -96,7 +134,8 @@ class Search:
     @property
     def cells(self) -> str | None:
         """data_fingerprint of what the best trial saw, None for one that has noted none."""
-        return self.best.user_attrs.get(CELLS, {}).get("data_fingerprint")
+        noted = self.best.user_attrs.get(CELLS)
+        return noted.get("data_fingerprint") if isinstance(noted, dict) else None
 
     def config_of(self, trial: FrozenTrial) -> DictConfig:
         """All settings of a trial."""
@@ -127,6 +166,7 @@ class Sweep:
             raise UserError(
                 f"sweep: {file} is not whole; the command that started the sweep writes it anew"
             )
+        _check_facts(facts, file)
         return cls(folder, facts)
 
     @property
@@ -148,10 +188,16 @@ class Sweep:
             name = study_name(self.facts.study, fold)
             try:
                 study = optuna.load_study(study_name=name, storage=storage)
+                ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
             except KeyError:
                 raise UserError(f"sweep: no study {name} in {self.facts.storage}") from None
-            if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+            except (SQLAlchemyError, StorageInternalError, ValueError, TypeError) as error:
+                why = str(error).splitlines()[0]
+                raise UserError(f"sweep: study {name} cannot be read: {why}") from None
+            if not ended:
                 raise UserError(f"sweep: study {name} has no finished trial")
+            for trial in ended:
+                check_params(trial, self.facts.searched)
             found.append(Search(fold, study, fold_folder(self.folder, fold)))
         return found
 

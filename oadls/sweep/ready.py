@@ -1,15 +1,18 @@
 """What a sweep found as experiments that are ready to be trained: experiment/NAME_tuned.yaml."""
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
+from oadls.errors import UserError
 from oadls.publish import publish_text
 from oadls.sweep.arguments import argument, named, parse
-from oadls.sweep.folder import Sweep
+from oadls.sweep.folder import FILE, Sweep, check_choice
+from oadls.trust import check_changes
 
 # settings that a ready experiment does not take over
 OF_SWEEPS = ("name", "fold", "logger", "trial", "test", "pruner", "outer_folds")
@@ -39,7 +42,9 @@ def _write_experiment(sweep: Sweep, trial: FrozenTrial, name: str, what: str) ->
     content = OmegaConf.create({"name": name})
     for key, value in values.items():
         OmegaConf.update(content, key, value, force_add=True)
+    check_changes(OmegaConf.to_container(content), sweep.folder / FILE)
     base = facts.choices.get("experiment")
+    _check_own(sweep.folder, [{"experiment": base}, *groups])
     defaults = [*([f"/experiment/{base}"] if base else []), *groups, "_self_"]
     file = sweep.folder / "experiment" / f"{name}.yaml"
     publish_text(
@@ -52,6 +57,20 @@ def _write_experiment(sweep: Sweep, trial: FrozenTrial, name: str, what: str) ->
         + OmegaConf.to_yaml(OmegaConf.merge({"defaults": defaults}, content)),
     )
     return file
+
+
+def _check_own(folder: Path, groups: Sequence[Mapping[str, Any]]) -> None:
+    """UserError for a choice that the sweep's own folder would give: with it the experiment runs.
+
+    Nothing of ours lies there but ready experiments; a folder that came from elsewhere may hold
+    other configs, and `--config-dir` would find them.
+    """
+    for choice in groups:
+        for group, name in choice.items():
+            group = group.removeprefix("override /")
+            check_choice(str(name), folder / FILE)
+            if (folder / group / f"{name}.yaml").exists():
+                raise UserError(f"sweep: {folder} has a config of its own for {group}={name}")
 
 
 def _differences(

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from oadls.errors import UserError
 from oadls.passwords import RULE, WAYS, holds_password
+from oadls.trust import named_by_user
 
 
 def open_storage(url: str, **settings: Any) -> RDBStorage:
@@ -85,15 +86,22 @@ def stored(folder: Path, url: str) -> RDBStorage:
     """The database of a sweep that was written into a folder, which may have been moved since.
 
     url : as `written`
-    raises UserError where it is not there; none is made
+    raises UserError where it is not there; none is made. A file elsewhere and a server are opened
+        where the user names them (trust=[URL]): whoever wrote the folder may have written the
+        address, and a server may ask its client for files
     """
     found = parsed(url)
-    if is_file(found) and found.database and not found.query:
-        own = folder / Path(found.database).name
-        file = own if own.is_file() else Path(found.database)
-        if not file.is_file():
-            raise UserError(f"sweep: no database {file}")
-        url = found.set(database=str(file.absolute())).render_as_string()
+    own = folder / Path(found.database or "").name
+    inside = is_file(found) and not found.query and own.resolve().parent == folder.resolve()
+    if inside and own.is_file():
+        return open_storage(found.set(database=str(own.absolute())).render_as_string())
+    if inside and not Path(str(found.database)).is_file():
+        raise UserError(f"sweep: no database {found.database}")
+    if url not in named_by_user():
+        raise UserError(
+            f"sweep: the study is kept at {url}, outside of {folder}; if that is yours, or you "
+            f"trust who wrote the folder: trust=[{url}]"
+        )
     return open_storage(url)
 
 

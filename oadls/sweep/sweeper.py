@@ -103,7 +103,8 @@ class TotalSweeper(OptunaSweeper):
         while asked := trials.ask(hydra.n_jobs):
             jobs = [
                 [f"trial={trial.number}"]
-                + [argument(name, value) for name, value in trial.params.items()]
+                # a database that came from elsewhere may give a trial other settings beside them
+                + [argument(name, v) for name, v in trial.params.items() if name in trials.space]
                 + [f"{name}={value}" for name, value in fixed.items()]
                 + others
                 for trial in asked
