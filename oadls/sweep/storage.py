@@ -31,10 +31,8 @@ def open_storage(url: str, **settings: Any) -> RDBStorage:
         return _twice(make)
     except (DBAPIError, ImportError, NoSuchModuleError) as error:
         why = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise UserError(
-            f"sweep: {written(url)} cannot be opened ({why}); a password that is missing comes "
-            "from PGPASSWORD or ~/.pgpass"
-        ) from None
+        key = "" if is_file(parsed(url)) else "; its password comes from PGPASSWORD or ~/.pgpass"
+        raise UserError(f"sweep: {written(url)} cannot be opened ({why}){key}") from None
 
 
 def _twice(make: Callable[[], RDBStorage]) -> RDBStorage:
