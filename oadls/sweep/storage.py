@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from oadls.errors import UserError
 from oadls.passwords import RULE, WAYS, holds_password
+from oadls.settings import sqlite_file
 
 
 def open_storage(url: str, **settings: Any) -> RDBStorage:
@@ -23,9 +24,11 @@ def open_storage(url: str, **settings: Any) -> RDBStorage:
     raises UserError where there is no such database or it lets nobody in
     """
 
+    template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill it in
+
     def make() -> RDBStorage:
         # a connection may die while a laptop sleeps: each is tried before it is used
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, **settings)
+        return RDBStorage(template, engine_kwargs={"pool_pre_ping": True}, **settings)
 
     try:
         return _twice(make)
@@ -54,8 +57,7 @@ def parsed(url: Any) -> URL:
         ) from None
     if is_file(found) and found.query and "uri" not in found.query:
         raise UserError(
-            f"hydra.sweeper.storage: {url}: what follows a ? is no part of a file's name; give a "
-            "name or a hydra.sweep.dir without one"
+            f"hydra.sweeper.storage: {url}: what follows a ? is no part of a file's name; write %3F"
         )
     return found
 
@@ -75,7 +77,7 @@ def written(url: str) -> str:
     """An address without its password; of a file its absolute path."""
     bare = parsed(url)._replace(password=None)  # `set` takes None for no change
     if is_file(bare) and bare.database and not bare.query:
-        bare = bare.set(database=str(Path(bare.database).absolute()))
+        return sqlite_file(str(Path(bare.database).absolute()))
     return bare.difference_update_query(_secrets(bare)).render_as_string(hide_password=False)
 
 
@@ -91,7 +93,7 @@ def stored(folder: Path, url: str) -> RDBStorage:
         file = own if own.is_file() else Path(found.database)
         if not file.is_file():
             raise UserError(f"sweep: no database {file}")
-        url = found.set(database=str(file.absolute())).render_as_string()
+        url = sqlite_file(str(file.absolute()))
     return open_storage(url)
 
 
