@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 from tests.needs import missing
 
-SECRET = "hunter2-never-written"  # noqa: S105
+SECRET = "hunter2-never-written"
 
 
 @contextmanager

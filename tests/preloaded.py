@@ -3,8 +3,8 @@
 import hydra  # noqa: F401
 from hydra.core.plugins import Plugins
 
-import oadls.sweep.folder  # noqa: F401
-import oadls.sweep.sampler  # noqa: F401
+import oadls.sweep.member
+import oadls.sweep.sampler
 import oadls.sweep.study  # noqa: F401
 
 Plugins.instance()
