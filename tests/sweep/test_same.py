@@ -107,19 +107,19 @@ def member(storage: str, *, study: str, settings: dict, total: int = 2) -> Trial
 def test_of_commands_that_start_together_with_other_settings_one_kind_stays(storage: str) -> None:
     member(storage, study="tables", settings={})  # as the first command of all makes them
 
-    def start(seed: int) -> int | None:
+    def start(seed: int) -> str:
         try:
             member(storage, study="together", settings={"seed": seed})
         except UserError as error:
-            assert "seed was" in str(error)
-            assert "name=ANOTHER" in str(error)
-            return None
-        return seed
+            return str(error)
+        return f"stayed with {seed}"
 
     with ThreadPoolExecutor(6) as pool:
-        stay = [seed for seed in pool.map(start, [0, 1, 2] * 2) if seed is not None]
+        said = list(pool.map(start, [0, 1, 2] * 2))
+    stay = [each for each in said if "stayed" in each]
     assert len(stay) == 2
     assert len(set(stay)) == 1
+    assert all("seed was" in each and "name=ANOTHER" in each for each in set(said) - set(stay))
 
 
 def test_a_study_that_does_not_tell_its_settings_is_joined_while_it_is_empty(storage: str) -> None:
@@ -201,8 +201,7 @@ def test_no_two_trials_that_are_ranked_had_other_cells(case: tuple[list[str], li
                 check_cells(study, number)
             if steps[number] == 3:
                 study.tell(number, 1.0)
-        except OtherCells as error:
-            assert "other cells" in str(error)
+        except OtherCells:
             study.tell(number, state=TrialState.FAIL)
     done = [cells[t.number] for t in study.trials if t.state == TrialState.COMPLETE]
     assert len(set(done)) == 1  # and somebody stays
