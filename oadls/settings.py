@@ -123,6 +123,11 @@ def outputs_folder() -> Path:
     )
 
 
+def sqlite_file(file: str) -> str:
+    """The address of a SQLite database in a file, whatever characters are in its path."""
+    return "sqlite:///" + file.replace("%", "%25").replace("?", "%3F")
+
+
 def _started_rank() -> int:
     """Which process this is of those that torchrun or SLURM has started."""
     for name, number in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
@@ -162,6 +167,7 @@ def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
     OmegaConf.register_resolver("outputs_folder", lambda: str(outputs_folder()), replace=True)
     OmegaConf.register_resolver("new_folder", new_folder, replace=True, use_cache=True)
+    OmegaConf.register_resolver("sqlite_file", sqlite_file, replace=True)
     OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
     OmegaConf.register_resolver("cpu_precision", cpu_precision, replace=True)
     OmegaConf.register_resolver("precision_on", precision_on, replace=True)

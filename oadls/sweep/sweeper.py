@@ -36,12 +36,13 @@ class TotalSweeper(OptunaSweeper):
             raise told(error) from None
 
     def _sweep(self, arguments: list[str]) -> None:
-        from oadls.sweep.folder import fold_folder, write_sweep
+        from oadls.sweep.folder import fold_folder, make_folder, write_sweep
         from oadls.sweep.study import search_space
 
         hydra: Any = self.sweeper
         self._check()
         space, fixed, others = search_space(hydra.params or {}, arguments)
+        make_folder(Path(hydra.config.hydra.sweep.dir))
         folds = hydra.config.get("outer_folds") or [None]
         studies = [self._open(space, fold) for fold in folds]
         write_sweep(hydra.config, sorted(space))
