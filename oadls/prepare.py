@@ -1,7 +1,5 @@
 """python -m oadls.prepare data=NAME [export=FOLDER] [engine=ray]: fill the cache, show it."""
 
-import functools
-from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -12,13 +10,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from oadls.data.read import read_image
 from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
-from oadls.parallel import run_blocks
-from oadls.pipeline import Pipeline, PreparedCells
-from oadls.report.pictures import contact_sheet
+from oadls.export import check_folder, export
+from oadls.pipeline import PreparedCells
 from oadls.segment.score import score_mask
 
 
@@ -29,12 +25,17 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
         true masks are known
     """
     console = Console()
+    folder = Path(cfg.export).expanduser() if cfg.export else None
+    listed = cfg.data.get("table")
+    if folder is not None:
+        check_folder(folder, root=cfg.data.get("root"), listed=bool(listed))
     experiment = Experiment.open(cfg)
     table = score_masks(experiment.table, experiment.prepared)
     print_summary(console, cfg.data.name, table, experiment.cells)
-    if cfg.export:
-        export(table, experiment.prepared.pipeline, Path(cfg.export))
-        console.print(f"Masks, images and contact sheets are in {cfg.export}", soft_wrap=True)
+    if folder is not None:
+        inputs = [str(Path(listed).expanduser())] if listed else []
+        export(table, experiment.prepared.pipeline, folder, inputs=inputs)
+        console.print(f"Masks, images and contact sheets are in {folder}", soft_wrap=True)
     return table
 
 
@@ -54,25 +55,6 @@ def read_mask(path: Path) -> np.ndarray:
     """(H, W) uint8 codes 0, 128, 255 from a mask file."""
     with Image.open(path) as image:
         return np.asarray(image.convert("L"))
-
-
-def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
-    """Write masks/NAME.png, images/NAME.png (preprocessed) and sheets/NAME.png of every image."""
-    write = functools.partial(_export, pipeline=pipeline, folder=folder)
-    run_blocks(write, list(zip(table["path"], table["name"], strict=True)), title="Exporting")
-    table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
-
-
-def _export(block: Sequence[tuple[str, str]], *, pipeline: Pipeline, folder: Path) -> None:
-    """The pictures of each (path, name)."""
-    for path, name in block:
-        stages = pipeline.stages(read_image(Path(path)))
-        sheet = contact_sheet(stages)
-        pictures = {"masks": stages.mask, "images": stages.enhanced, "sheets": sheet}
-        for kind, picture in pictures.items():
-            file = folder / kind / f"{name}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(file)
 
 
 def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells) -> None:
