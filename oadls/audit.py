@@ -1,4 +1,4 @@
-"""python -m oadls.audit data=NAME [experiment=NAME]: why a score on these cells may be too good.
+"""python -m oadls.audit data=NAME [+experiment=NAME]: why a score on these cells may be too good.
 
 Exit status 0: nothing found; 1: findings; 2: could not run.
 """
@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from oadls.baselines.floors import pooled_features, probe
+from oadls.command_line import readable
 from oadls.data.collect import collect, duplicate_pairs
 from oadls.data.split import Split, grouped_kfold, image_kfold
 from oadls.errors import UserError, tell_user
@@ -111,6 +112,7 @@ def background_features(experiment: Experiment) -> np.ndarray:
     return pooled_features(experiment, views=views)
 
 
+@readable
 @hydra.main(config_path="../conf", config_name="audit")
 @tell_user
 def main(cfg: DictConfig) -> None:

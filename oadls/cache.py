@@ -215,7 +215,7 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
 def delete(name: str, *, folder: Path | None = None) -> None:
     """Delete one recipe with all that it holds. Raises UserError when there is none."""
     path = (folder or cache_folder()).resolve() / name
-    if not (path / "recipe.json").is_file():
+    if path.name != name or not (path / "recipe.json").is_file():
         raise UserError(f"cache: no recipe {name} in {path.parent}")
     opened = _environments.pop((os.getpid(), path), None)
     if opened is not None:
@@ -229,13 +229,16 @@ def delete(name: str, *, folder: Path | None = None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     from datetime import datetime
 
-    from rich.console import Console
     from rich.table import Table
+
+    from oadls.streams import accept_every_letter
+    from oadls.terminal import console
 
     parser = argparse.ArgumentParser(prog="python -m oadls.cache", description="The cache.")
     parser.add_argument("--delete", nargs="+", metavar="NAME", help="recipes to delete, or: all")
     options = parser.parse_args(arguments)
-    console = Console()
+    accept_every_letter()
+    terminal = console()
     names = options.delete or []
     if names == ["all"]:
         names = [entry["name"] for entry in recipes()]
@@ -243,14 +246,14 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             delete(name)
         except UserError as error:
-            console.print(str(error), style="red")
+            terminal.print(str(error), style="red")
             return 1
-        console.print(f"deleted {name}")
+        terminal.print(f"deleted {name}")
     table = Table("recipe", "records", "MB", "last written", title=str(cache_folder()))
     for entry in recipes():
         written = datetime.fromtimestamp(entry["modified"]).strftime("%Y-%m-%d %H:%M")
         table.add_row(entry["name"], str(entry["records"]), f"{entry['bytes'] / 1e6:.1f}", written)
-    console.print(table)
+    terminal.print(table)
     return 0
 
 

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
+from oadls.command_line import understood
 from oadls.errors import UserError, run_command
 from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
 from oadls.rows import Row, find_rows, reason, trained_before
-from oadls.settings import project_root
+from oadls.settings import below, project_root
+from oadls.terminal import console
 
 USAGE = (
     "usage: python -m oadls.compare cells=NAME [rows=[NAME,...]] [jobs=N] [folder=PATH] "
@@ -39,7 +40,8 @@ def compare(settings: dict[str, str]) -> Path:
 
     raises UserError that names the rows that failed, when everything else is done
     """
-    cells, more = settings["cells"], [f"{k}={v}" for k, v in settings.items() if k not in OWN]
+    more = understood([f"{k}={v}" for k, v in settings.items() if k not in OWN])
+    cells = settings["cells"]
     folder = Path(settings.get("folder") or default_folder(cells, settings.get("schedule")))
     names = _names(settings["rows"]) if "rows" in settings else None
     rows = find_rows(folder, cells, overrides=more, names=names)
@@ -62,7 +64,7 @@ def compare(settings: dict[str, str]) -> Path:
 def default_folder(cells: str, schedule: str | None) -> Path:
     """Where the table of these cells goes."""
     name = f"{cells}-{schedule}" if schedule else cells
-    return Path(project_root(), "outputs", "table3", name)
+    return below(Path(project_root(), "outputs", "table3"), name, setting="cells, schedule")
 
 
 def train_rows(rows: Sequence[Row], board: "Board", *, number: int) -> None:
@@ -96,7 +98,7 @@ class Board:
 
     rows: dict[str, Row]
     faults: dict[str, str] = field(default_factory=dict)
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=console)
 
     def tell(self, event: Event, job: Job, ending: Ending) -> None:
         """A line for what happened."""
@@ -126,7 +128,7 @@ class Board:
             self._say(name, "was done before" if ending.status is None else f"done in {minutes}")
 
     def _say(self, name: str, text: str, style: str = "") -> None:
-        self.console.print(f"{name:28}{escape(text)}", style=style, soft_wrap=True)
+        self.console.print(f"{name:28}{text}", style=style, soft_wrap=True)
 
 
 def _names(text: str) -> list[str]:

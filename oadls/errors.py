@@ -1,6 +1,8 @@
 """The one error that a user is meant to read, and how entry points show it."""
 
 import functools
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +12,9 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+
+from oadls.paths import expand_home
+from oadls.streams import accept_every_letter, tell
 
 
 class UserError(Exception):
@@ -24,12 +29,14 @@ def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
     @functools.wraps(task)
     def run(cfg: DictConfig) -> Any:
+        accept_every_letter()  # also in a process that a launcher has started
         try:
+            expand_home(cfg)
             return task(cfg)
         except (UserError, InstantiationException, OmegaConfBaseException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # one failed trial must not end a sweep
-            print(f"oadls: {error}", file=sys.stderr)
+            tell(_short(error))
             raise SystemExit(1) from None
 
     return run
@@ -47,13 +54,21 @@ def run_command(
     takes : whether these are settings that the command has
     returns the exit status: 0, 1 after the message of a UserError, 2 after the usage
     """
-    settings = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    accept_every_letter()
+    pairs = [argument.split("=", 1) for argument in arguments if "=" in argument]
+    settings = {key: os.path.expanduser(value) for key, value in pairs}
     if not takes(settings):
         print(usage, file=sys.stderr)
         return 2
     try:
         work(settings)
     except UserError as error:
-        print(f"oadls: {error}", file=sys.stderr)
+        tell(error)
         return 1
     return 0
+
+
+def _short(error: Exception) -> Exception:
+    """What OmegaConf says over several lines, for a value that is not given."""
+    found = re.search(r"[Mm]issing mandatory value: ([\w.]+)", str(error))
+    return UserError(f"{found[1]} is not given: add {found[1]}=...") if found else error

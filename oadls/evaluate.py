@@ -11,11 +11,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from oadls.command_line import readable
 from oadls.errors import tell_user
 from oadls.evaluation import load_cards, predict_again, predict_new
 from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
 from oadls.run import write_fit
+from oadls.settings import check_name
 from oadls.training import make_trainer
 
 
@@ -24,6 +26,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
 
     Of several ranks all predict, and rank zero does the rest: the others return nothing
     """
+    check_name(cfg.name)
     cards = load_cards(cfg.checkpoint)
     predict = predict_again if OmegaConf.select(cfg, "data") is None else predict_new
     run = predict(cards, cfg, folder)
@@ -36,6 +39,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return report_run(run, page=cfg.report)
 
 
+@readable
 @hydra.main(config_path="../conf", config_name="evaluate")
 @tell_user
 def main(cfg: DictConfig) -> None:

@@ -6,9 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
-
-from oadls.errors import UserError
+from pathlib import PurePosixPath
 
 JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # words of some scripts need them
 CONTROLS = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, turns of direction, bytes that are no text
@@ -86,18 +84,3 @@ def _folded(place: str) -> str:
     """Equal for places that some file system takes for one: by case, accents, joiners."""
     bare = "".join(letter for letter in place if letter not in JOINERS)
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", bare).casefold())
-
-
-def below(folder: Path, name: str, *, setting: str) -> Path:
-    """The folder of that name below another; UserError for a name that leads anywhere else.
-
-    name : one name, or several joined by "/"
-    """
-    parts = name.split("/")
-    plain = name.isprintable() and not {"", ".", ".."} & set(parts)
-    if not plain or any(len(part.encode()) > LONGEST for part in parts):
-        raise UserError(
-            f"{setting}: the name of a folder in {folder}, of at most {LONGEST} bytes, "
-            f"is not {printable(name)!r}"
-        )
-    return Path(folder, *parts)

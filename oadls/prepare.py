@@ -10,12 +10,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from oadls.command_line import readable
 from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.export import check_folder, export
 from oadls.pipeline import PreparedCells
 from oadls.segment.score import score_mask
+from oadls.terminal import console
 
 
 def prepare(cfg: DictConfig) -> pd.DataFrame:
@@ -24,18 +26,18 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     returns the table of cells with their measurements, and dice_nucleus and dice_cell where the
         true masks are known
     """
-    console = Console()
+    terminal = console()
     folder = Path(cfg.export).expanduser() if cfg.export else None
     listed = cfg.data.get("table")
     if folder is not None:
         check_folder(folder, root=cfg.data.get("root"), listed=bool(listed))
     experiment = Experiment.open(cfg)
     table = score_masks(experiment.table, experiment.prepared)
-    print_summary(console, cfg.data.name, table, experiment.cells)
+    print_summary(terminal, cfg.data.name, table, experiment.cells)
     if folder is not None:
         inputs = [str(Path(listed).expanduser())] if listed else []
         export(table, experiment.prepared.pipeline, folder, inputs=inputs)
-        console.print(f"Masks, images and contact sheets are in {folder}", soft_wrap=True)
+        terminal.print(f"Masks, images and contact sheets are in {folder}", soft_wrap=True)
     return table
 
 
@@ -88,6 +90,7 @@ def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells
         console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
 
 
+@readable
 @hydra.main(config_path="../conf", config_name="prepare")
 @tell_user
 def main(cfg: DictConfig) -> None:

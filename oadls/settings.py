@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.cache import cache_folder
 from oadls.errors import UserError
+from oadls.names import LONGEST, printable
 
 # settings that may change on resuming
 RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
@@ -25,6 +26,43 @@ RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_lea
 def project_root() -> str:
     """Folder that holds conf, oadls and outputs, wherever the command is typed."""
     return str(Path(__file__).resolve().parent.parent)
+
+
+def below(folder: Path, name: str, *, setting: str) -> Path:
+    """The folder of that name below another; UserError for a name that leads anywhere else.
+
+    name : one name, or several joined by "/"
+    """
+    parts = str(name).split("/")
+    plain = str(name).isprintable() and not {"", ".", ".."} & set(parts)
+    if not plain or any(len(part.encode()) > LONGEST for part in parts):
+        raise UserError(
+            f"{setting}: the name of a folder in {folder}, of at most {LONGEST} bytes, "
+            f"is not {printable(str(name))!r}"
+        )
+    return Path(folder, *parts)
+
+
+def outputs() -> Path:
+    """The folder of all runs."""
+    return Path(project_root(), "outputs")
+
+
+def check_name(name: str) -> None:
+    """UserError for a name of runs that is no folder in that of all runs."""
+    below(outputs(), name, setting="name")
+
+
+def outputs_of(name: str) -> str:
+    """Folder of the runs with this name.
+
+    A name that leads elsewhere gets one in which nothing is run: Hydra makes it before any code of
+    ours can say what is wrong (see `check_name`).
+    """
+    try:
+        return str(below(outputs(), name, setting="name"))
+    except UserError:
+        return str(outputs() / "misnamed")
 
 
 def fixed_settings(settings: Mapping[Any, Any]) -> dict[str, Any]:
@@ -72,10 +110,10 @@ def run_dir(name: str, ckpt_path: str | None) -> str:
         atexit.register(shutil.rmtree, passing, ignore_errors=True)
         return str(passing)
     if ckpt_path:
-        path = Path(ckpt_path).absolute()
+        path = Path(ckpt_path).expanduser().absolute()
         return str(path.parent.parent if path.suffix == ".ckpt" else path)
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return str(Path(project_root(), "outputs", name, now))
+    return str(Path(outputs_of(name), now))
 
 
 def _started_rank() -> int:
@@ -115,6 +153,7 @@ def precision_on(accelerator: str) -> str:
 
 def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
+    OmegaConf.register_resolver("outputs_of", outputs_of, replace=True)
     OmegaConf.register_resolver("project_root", project_root, replace=True)
     OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
     OmegaConf.register_resolver("cpu_precision", cpu_precision, replace=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from oadls.command_line import readable
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.fitting import fit_all
@@ -57,6 +58,7 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     return values if len(values) > 1 else values[0]
 
 
+@readable
 @hydra.main(config_path="../conf", config_name="train")
 @tell_user
 def main(cfg: DictConfig) -> float | list[float]:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oadls.errors import UserError
-from oadls.names import below, places, printable
+from oadls.names import places, printable
+from oadls.settings import below
 
 AWKWARD = ["..", ".", "", "~", "a", "A", "a.png", "A.PNG", "b.", "b", "CON", "nul.txt", "/", "//"]
 AWKWARD += ["é", "e\u0301", "ß", "ss", "\u212a", "k", "x\ny", "x\\ny", "C:\\x", "x" * 300, "-rf"]

@@ -16,6 +16,7 @@ from oadls.comparison import compare_paired, stack
 from oadls.metrics import scores
 from oadls.statistics import group_intervals
 from oadls.sweep.folder import Sweep
+from oadls.tables import read_csv
 from oadls.train import train_in
 
 TESTED = "tested"  # folder of the runs below
@@ -137,7 +138,7 @@ def _train(config: DictConfig, folder: Path) -> None:
 
 
 def _read_predictions(run: Path) -> pd.DataFrame:
-    return pd.read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
+    return read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
 
 
 def touched(sweep: Sweep) -> Sequence[str]:
