@@ -68,15 +68,16 @@ def plot_confusion(confusion: list[list[int]], classes: list[str], title: str) -
     """Confusion matrix (Fig. 5a): counts, shaded by the share of the true class."""
     counts = np.array(confusion)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = max(2.8, 1.6 + 0.7 * len(classes))
-    figure, axis = panel((side * 1.1, side), grid=False)
+    names = named(classes)
+    longest = max(map(len, names))
+    side, more = max(2.8, 1.6 + 0.7 * len(classes)), 0.07 * max(0, longest - LONG)
+    figure, axis = panel((side * 1.1 + more, side + more / 2), grid=False)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(*counts.shape):
         colour = "white" if share[i, j] > 0.6 else "black"
         text = f"{counts[i, j]}\n{share[i, j]:.1%}"
         axis.text(j, i, text, ha="center", va="center", color=colour)
-    names = named(classes)
-    turned = len(classes) > 3 or max(map(len, names)) > LONG
+    turned = len(classes) > 3 or longest > LONG
     axis.set_xticks(range(len(classes)), names, rotation=30 if turned else 0)
     axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted", ylabel="true", title=title)

@@ -16,7 +16,7 @@ NO_FONTS = ("Last Resort", "Emoji")  # boxes for every letter; pictures that can
 LIKELY = ("Noto Sans", "Source Han", "Arial Unicode", "WenQuanYi", "Unifont")  # are tried first
 UNSEEN = {chr(code) for code in (0x200C, 0x200D, *range(0xFE00, 0xFE10))} | {"\n"}
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
-LONGEST = 40  # letters of a name
+LONGEST = 24  # letters of a name
 log = logging.getLogger(__name__)
 _told = False
 
@@ -29,7 +29,7 @@ def named(names: Sequence[str]) -> list[str]:
 
 
 def _short(name: str) -> str:
-    text = name if len(name) <= LONGEST else f"{name[: LONGEST - 16]}…{name[-15:]}"
+    text = name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
     return f" {text}" if text.startswith("_") else text  # matplotlib hides labels that begin so
 
 
