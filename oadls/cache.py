@@ -28,6 +28,7 @@ from safetensors.numpy import save as encode_arrays
 
 from oadls.errors import UserError
 from oadls.shards import Arrays, Draft, Shards, forget_files, shards_in
+from oadls.streams import accept_every_letter, speak_utf8
 
 FORMAT = 2  # of a record: XXH3 (8 bytes), then safetensors, compressed or not
 CHECKSUM = 8  # bytes
@@ -171,7 +172,8 @@ def _split(value: bytes | memoryview) -> tuple[bytes, bytearray]:
 
 
 def _key(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()  # LMDB keys end at 511 bytes, paths do not
+    # LMDB keys end at 511 bytes, paths do not, which may hold bytes that are no text
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 def _checksum(body: bytes | bytearray) -> bytes:
@@ -231,7 +233,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     from rich.table import Table
 
-    from oadls.streams import accept_every_letter
     from oadls.terminal import console
 
     parser = argparse.ArgumentParser(prog="python -m oadls.cache", description="The cache.")
@@ -258,4 +259,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main())

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 
 from oadls.errors import UserError
 from oadls.paths import PATHS
-from oadls.streams import accept_every_letter, tell
+from oadls.streams import accept_every_letter, speak_utf8, tell
 
 NAMES = ("name", "data.name", "data.positive")
 LISTS = ("data.classes",)
@@ -35,6 +35,7 @@ def readable(main: Callable[[], Any]) -> Callable[[], Any]:
 
     @functools.wraps(main)
     def run() -> Any:
+        speak_utf8()
         accept_every_letter()
         try:
             sys.argv[1:] = understood(sys.argv[1:])

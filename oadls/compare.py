@@ -26,6 +26,7 @@ from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
 from oadls.rows import Row, find_rows, reason, trained_before
 from oadls.settings import below, project_root
+from oadls.streams import speak_utf8
 from oadls.terminal import console
 
 USAGE = (
@@ -148,4 +149,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from oadls.errors import UserError, run_command
 from oadls.experiment import Experiment
 from oadls.fitted import Fitted, fitted_of
+from oadls.streams import speak_utf8
 from oadls.training import quiet
 
 USAGE = "usage: python -m oadls.cost folder=RUN"
@@ -107,4 +108,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

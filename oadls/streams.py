@@ -1,12 +1,27 @@
 """What a command prints arrives, whatever letters the terminal or the log takes."""
 
 import codecs
+import locale
+import os
 import sys
 
 from oadls.names import printable_lines
 
 SIMPLE = str.maketrans({"·": "-", "–": "-", "−": "-", "→": "->", "×": "x", "…": "...", "•": "*"})
 HANDLER = "oadls.simple"
+
+
+def speak_utf8() -> None:
+    """Start the program again where Python would write files and read names in another encoding.
+
+    What it prints stays in the encoding of the terminal.
+    """
+    known = codecs.lookup(locale.getencoding()).name == "utf-8" or sys.flags.utf8_mode
+    if known or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def accept_every_letter() -> None:

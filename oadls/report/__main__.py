@@ -9,6 +9,7 @@ from pathlib import Path
 from oadls.errors import UserError, run_command
 from oadls.report.results import report_run
 from oadls.run import Run, read_run
+from oadls.streams import speak_utf8
 
 USAGE = "usage: python -m oadls.report run=FOLDER [against=FOLDER]"
 
@@ -48,4 +49,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

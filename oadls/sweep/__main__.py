@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from oadls.errors import run_command
+from oadls.streams import speak_utf8
 from oadls.sweep.confirm import confirm
 from oadls.sweep.folder import Sweep, write_experiments
 
@@ -44,4 +45,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))
