@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from oadls.errors import UserError
+from oadls.settings import outputs_of
 
 
 def _name(value: object) -> object:
@@ -79,10 +80,17 @@ class Settings(BaseModel):
 
 def check_config(config: DictConfig) -> None:
     """UserError that names every setting with a value that it cannot have."""
+    outputs_of(config.get("name", "unnamed"))  # before anything is made
+    # no others are resolved: the precision of a trainer takes PyTorch, whose import takes seconds
+    found = {str(key): config[key] for key in config if key in Settings.model_fields}
     try:
-        Settings.model_validate(OmegaConf.to_container(config, resolve=True))
+        Settings.model_validate({key: _plain(value) for key, value in found.items()})
     except ValidationError as error:
         raise UserError(_explain("settings", error)) from None
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def check_step(step: functools.partial) -> None:

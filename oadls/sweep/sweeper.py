@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 from omegaconf import OmegaConf
 
-from oadls.errors import UserError, told
+from oadls.errors import UserError
 from oadls.passwords import RULE, WAYS, holds_password
 from oadls.settings import check_one_device
+from oadls.streams import tell
 
 if TYPE_CHECKING:
     from oadls.sweep.study import Trials
@@ -33,7 +34,8 @@ class TotalSweeper(OptunaSweeper):
         try:
             self._sweep(arguments)
         except UserError as error:
-            raise told(error) from None
+            tell(error)
+            raise SystemExit(1) from None
 
     def _sweep(self, arguments: list[str]) -> None:
         from oadls.sweep.folder import fold_folder, make_folder, write_sweep
