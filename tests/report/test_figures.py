@@ -17,6 +17,8 @@ from oadls.report.figures import (
     plot_flow,
     plot_measures,
     plot_patients,
+    plot_precision_recall,
+    plot_roc,
 )
 from oadls.report.paper import MEASURES, TABLE_2, printed
 
@@ -103,3 +105,14 @@ def test_printed_values_are_those_of_table_2() -> None:
     for side in TABLE_2.values():  # specificity of one class is sensitivity of the other
         assert side["sensitivity"]["normal"] == side["specificity"]["all"]
         assert side["sensitivity"]["all"] == side["specificity"]["normal"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("labels", [[0, 0, 1], [0, 0, 0]])
+def test_a_class_that_all_or_no_cells_are_of_has_no_curve(labels: list[int]) -> None:
+    probabilities = np.full((3, 3), 1 / 3)
+    for draw in (plot_precision_recall, plot_roc):
+        figure = draw(np.array(labels), probabilities, ["a", "b", "c"], "title")
+        (axis,) = figure.axes
+        shown = {line.get_label() for line in axis.lines} & {"a", "b", "c"}
+        assert shown == ({"a", "b"} if 1 in labels else set())
