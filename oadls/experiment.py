@@ -65,8 +65,9 @@ class Experiment:
     def open(cls, config: DictConfig) -> "Experiment":
         """Collect the cells and run the pipeline on those that the cache does not hold."""
         check_config(config)
-        cells = collect(build(config.data.source), max_bad=config.data.max_bad)
-        prepared = PreparedCells(build(config.pipeline)())
+        bits = config.data.get("bits")
+        cells = collect(build(config.data.source), max_bad=config.data.max_bad, bits=bits)
+        prepared = PreparedCells(build(config.pipeline)(), bits=bits)
         engine = build(config.engine) if "engine" in config else run_local
         prepared.fill(cells.table, engine=engine)
         return cls(config, Cells(prepared.measured(cells.table), cells.excluded), prepared)

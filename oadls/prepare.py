@@ -12,12 +12,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from oadls.data.read import read_image
 from oadls.data.table import Cells
 from oadls.errors import tell_user
 from oadls.experiment import Experiment
 from oadls.parallel import run_blocks
-from oadls.pipeline import Pipeline, PreparedCells
+from oadls.pipeline import PreparedCells
 from oadls.report.pictures import contact_sheet
 from oadls.segment.score import score_mask
 
@@ -33,7 +32,7 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     table = score_masks(experiment.table, experiment.prepared)
     print_summary(console, cfg.data.name, table, experiment.cells)
     if cfg.export:
-        export(table, experiment.prepared.pipeline, Path(cfg.export))
+        export(table, experiment.prepared, Path(cfg.export))
         console.print(f"Masks, images and contact sheets are in {cfg.export}", soft_wrap=True)
     return table
 
@@ -56,17 +55,17 @@ def read_mask(path: Path) -> np.ndarray:
         return np.asarray(image.convert("L"))
 
 
-def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
+def export(table: pd.DataFrame, prepared: PreparedCells, folder: Path) -> None:
     """Write masks/NAME.png, images/NAME.png (preprocessed) and sheets/NAME.png of every image."""
-    write = functools.partial(_export, pipeline=pipeline, folder=folder)
+    write = functools.partial(_export, prepared=prepared, folder=folder)
     run_blocks(write, list(zip(table["path"], table["name"], strict=True)), title="Exporting")
     table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
 
 
-def _export(block: Sequence[tuple[str, str]], *, pipeline: Pipeline, folder: Path) -> None:
+def _export(block: Sequence[tuple[str, str]], *, prepared: PreparedCells, folder: Path) -> None:
     """The pictures of each (path, name)."""
     for path, name in block:
-        stages = pipeline.stages(read_image(Path(path)))
+        stages = prepared.pipeline.stages(prepared.original(path))
         sheet = contact_sheet(stages)
         pictures = {"masks": stages.mask, "images": stages.enhanced, "sheets": sheet}
         for kind, picture in pictures.items():

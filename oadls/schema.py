@@ -45,6 +45,7 @@ class DataSettings(BaseModel):
     window: PositiveFloat | None
     classes: list[str] | None
     positive: str | None
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
 
 
 class Settings(BaseModel):

@@ -30,7 +30,15 @@ from oadls.data.detail import hash_detail, image_detail
 from oadls.data.samples import Samples, read_jpeg2000, read_png, read_portable, to_8_bits
 from oadls.data.tiff import SIGNATURES, read_tiff
 
-__all__ = ["BadImage", "ImageFacts", "Unreadable", "hash_pixels", "inspect_image", "read_image"]
+__all__ = [
+    "BadImage",
+    "ImageFacts",
+    "Unreadable",
+    "hash_pixels",
+    "inspect_image",
+    "read_image",
+    "read_known",
+]
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no PostScript
 LEAST_SIDE = 16  # px
@@ -85,6 +93,17 @@ def read_image(path: Path, *, bits: int | None = None, max_pixels: int = MAX_PIX
             if "out of memory" in str(error):  # Pillow's word for it
                 raise Unreadable(f"{path}: cannot be read (out of memory)") from error
             raise BadImage(f"{path}: the image is damaged or cut short ({error})") from error
+
+
+def read_known(path: Path, pixels_sha256: str, *, bits: int | None = None) -> np.ndarray:
+    """`read_image` of a file that must still hold the picture with this `hash_pixels`.
+
+    raises BadImage when it holds another: what is made of it would be kept as that picture's
+    """
+    pixels = read_image(path, bits=bits)
+    if hash_pixels(pixels) != pixels_sha256:
+        raise BadImage(f"{path}: the file was changed while this command ran; start it again")
+    return pixels
 
 
 def inspect_image(
