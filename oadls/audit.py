@@ -42,10 +42,8 @@ class Found(SystemExit):
 def audit(cfg: DictConfig, folder: Path) -> list[Finding]:
     """Run every check that the data allow, save what was found with its evidence, print it."""
     experiment = open_cells(cfg)
-    table, pairs = (
-        experiment.table,
-        duplicate_pairs(experiment.table, bits=experiment.prepared.bits),
-    )
+    table = experiment.table
+    pairs = duplicate_pairs(table, bits=experiment.prepared.bits)
     outcomes = [
         check_sides(experiment, pairs),
         duplicates(table, pairs),

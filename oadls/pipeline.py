@@ -16,7 +16,7 @@ import pandas as pd
 from oadls.cache import Cache
 from oadls.data.read import read_image, read_known
 from oadls.parallel import run_local
-from oadls.preprocess.foreground import bounding_box, find_foreground
+from oadls.preprocess.foreground import blacken, bounding_box, find_foreground
 from oadls.recipe import code_hash, describe, library_versions
 from oadls.segment.measure import measure
 from oadls.shards import Draft
@@ -116,6 +116,9 @@ class Pipeline:
     def stages(self, image: np.ndarray) -> Stages:
         """(H, W, 3) uint8 RGB -> every stage."""
         foreground = find_foreground(image)
+        return self._stages(blacken(image, foreground), foreground)
+
+    def _stages(self, image: np.ndarray, foreground: np.ndarray) -> Stages:
         window = bounding_box(foreground, margin=MARGIN)
         inside = foreground[window]  # (h, w)
         original = np.divide(image[window], 255, dtype=np.float32)
@@ -128,7 +131,9 @@ class Pipeline:
 
     def __call__(self, image: np.ndarray) -> Prepared:
         """(H, W, 3) uint8 RGB -> what later stages need; colours are those of the original."""
-        stages = self.stages(image)
+        foreground = find_foreground(image)
+        image = blacken(image, foreground)  # noise beside the cell is no background to measure
+        stages = self._stages(image, foreground)
         return Prepared(stages.enhanced, stages.mask, measure(image, stages.mask), stages.note)
 
     @functools.cached_property

@@ -20,7 +20,7 @@ from oadls.data.duplicates import PAIR_COLUMNS, compare_labels, group_duplicates
 from oadls.data.read import BadImage, Unreadable, inspect_image, read_known
 from oadls.data.table import Cells, leave_out, validate
 from oadls.parallel import batches, run_blocks
-from oadls.recipe import code_hash, library_versions
+from oadls.recipe import LIBRARIES, code_hash, library_versions
 
 FACTS = ("height", "width", "pixels_sha256", "detail_hash", "black_fraction")
 TICK = 20_000_000  # ns, twice the longest of the clock that Linux stamps files by
@@ -93,8 +93,9 @@ def inspect_all(
     What is wrong with the content of a file is kept as its facts are. That a file could not be
     read is not: it is tried a second time, and again by the next command.
     """
-    recipe = {"code": code_hash("oadls.data.read"), "libraries": library_versions()}
-    cache = Cache("facts", recipe | {"bits": bits})
+    libraries = library_versions((*LIBRARIES, "tifffile", "imagecodecs"))
+    recipe = {"code": code_hash("oadls.data.read"), "libraries": libraries, "bits": bits}
+    cache = Cache("facts", recipe)
     keys = [_state(path) for path in paths]
     run_blocks(
         functools.partial(_inspect, cache=cache, bits=bits),

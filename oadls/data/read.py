@@ -29,6 +29,7 @@ from oadls.data.bad import BadImage, Unreadable
 from oadls.data.detail import hash_detail, image_detail
 from oadls.data.samples import Samples, read_jpeg2000, read_png, read_portable, to_8_bits
 from oadls.data.tiff import SIGNATURES, read_tiff
+from oadls.preprocess.foreground import find_foreground
 
 __all__ = [
     "BadImage",
@@ -54,7 +55,7 @@ class ImageFacts:
     pixels_sha256  : over height, width and the decoded RGB bytes: equal for equal pictures,
                      whatever the file format
     detail_hash    : 256 bits of the fine detail, 64 hex digits (see `hash_detail`)
-    black_fraction : share of exactly black pixels
+    black_fraction : share of the black surround of a cut-out cell, 0 in an ordinary image
     """
 
     height: int
@@ -112,13 +113,12 @@ def inspect_image(
     """Decode an image once and describe it; raises BadImage as `read_image` does."""
     pixels = read_image(path, bits=bits, max_pixels=max_pixels)
     height, width, _ = pixels.shape
-    black = (pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) == 0  # (H, W)
     return ImageFacts(
         height=height,
         width=width,
         pixels_sha256=hash_pixels(pixels),
         detail_hash=hash_detail(image_detail(pixels)),
-        black_fraction=float(black.mean()),
+        black_fraction=float(1 - find_foreground(pixels).mean()),
     )
 
 
