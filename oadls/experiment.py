@@ -195,7 +195,8 @@ class Experiment:
         from oadls.ranks import for_this_machine
 
         training = self.config.training
-        dataset = CellDataset(self.table["pixels_sha256"].tolist(), self.labels, self._picture)
+        keys = self.table["pixels_sha256"].tolist()
+        dataset = CellDataset(keys, self.labels, self.views.channels)
         data = CellData(
             dataset,
             sides,
@@ -211,9 +212,5 @@ class Experiment:
         if backbone.cut > 0:
             maps = FeatureMaps(self.views, backbone, device=self.device)
             for_this_machine(maps.fill, data.cells())
-            dataset.read = maps.read
+            dataset.read = maps.reader
         return data
-
-    def _picture(self, cell: tuple[str, int]) -> tuple[np.ndarray, ...]:
-        picture = self.views.picture(*cell)  # (S, S, 3)
-        return (np.ascontiguousarray(picture.transpose(2, 0, 1)),)  # (3, S, S) uint8
