@@ -41,7 +41,8 @@ class Found(SystemExit):
 def audit(cfg: DictConfig, folder: Path) -> list[Finding]:
     """Run every check that the data allow, save what was found with its evidence, print it."""
     experiment = open_cells(cfg)
-    table, pairs = experiment.table, duplicate_pairs(experiment.table)
+    table = experiment.table
+    pairs = duplicate_pairs(table, bits=experiment.prepared.bits)
     outcomes = [
         check_sides(experiment, pairs),
         duplicates(table, pairs),

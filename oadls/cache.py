@@ -165,18 +165,21 @@ def decode_arrays(body: bytes | bytearray) -> dict[str, np.ndarray]:
     """The arrays in the bytes of a safetensors file, as views: its own reader copies each.
 
     They can be written to, without any effect on the cache, where `body` is a bytearray.
+    raises whatever comes of it where the bytes are no such file
     """
     start = 8 + int.from_bytes(body[:8], "little")  # length of the header, header, data
     header = json.loads(body[8:start])
-    return {
-        name: np.frombuffer(
-            body,
-            DTYPES[entry["dtype"]],
-            count=math.prod(entry["shape"]),
-            offset=start + entry["data_offsets"][0],
-        ).reshape(entry["shape"])
-        for name, entry in header.items()
-    }
+    return {name: _view(body, start, **entry) for name, entry in header.items()}
+
+
+def _view(
+    body: bytes | bytearray, start: int, *, dtype: str, shape: list[int], data_offsets: list[int]
+) -> np.ndarray:
+    kind, number = np.dtype(DTYPES[dtype]), math.prod(shape)
+    first, last = data_offsets
+    if not 0 <= first <= last <= len(body) - start or last - first != number * kind.itemsize:
+        raise ValueError(f"{shape} of {dtype} do not fill the bytes {first} to {last}")
+    return np.frombuffer(body, kind, count=number, offset=start + first).reshape(shape)
 
 
 def _split(value: bytes | memoryview) -> tuple[bytes, bytearray]:

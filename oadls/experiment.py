@@ -72,7 +72,7 @@ def list_cells(config: DictConfig, *, to_train: bool = False) -> Cells:
             check_trainable(cells.table, classes=classes)
         return cells
 
-    cells = collect(listed, max_bad=data.max_bad)
+    cells = collect(listed, max_bad=data.max_bad, bits=data.get("bits"))
     if to_train:  # bad images may have been all of a class
         check_trainable(cells.table, classes=classes_of(cells.table, data.classes))
     return cells
@@ -93,7 +93,7 @@ class Experiment:
         to_train : whether a class without a cell, or one class alone, is a UserError
         """
         cells = list_cells(config, to_train=to_train)
-        prepared = PreparedCells(build(config.pipeline)())
+        prepared = PreparedCells(build(config.pipeline)(), bits=config.data.get("bits"))
         engine = build(config.engine) if "engine" in config else run_local
         prepared.fill(cells.table, engine=engine)
         return cls(config, Cells(prepared.measured(cells.table), cells.excluded), prepared)
@@ -221,7 +221,8 @@ class Experiment:
         from oadls.ranks import for_this_machine
 
         training = self.config.training
-        dataset = CellDataset(self.table["pixels_sha256"].tolist(), self.labels, self._picture)
+        keys = self.table["pixels_sha256"].tolist()
+        dataset = CellDataset(keys, self.labels, self.views.channels)
         data = CellData(
             dataset,
             sides,
@@ -237,9 +238,5 @@ class Experiment:
         if backbone.cut > 0:
             maps = FeatureMaps(self.views, backbone, device=self.device)
             for_this_machine(maps.fill, data.cells())
-            dataset.read = maps.read
+            dataset.read = maps.reader
         return data
-
-    def _picture(self, cell: tuple[str, int]) -> tuple[np.ndarray, ...]:
-        picture = self.views.picture(*cell)  # (S, S, 3)
-        return (np.ascontiguousarray(picture.transpose(2, 0, 1)),)  # (3, S, S) uint8

@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from oadls.data.read import read_image
 from oadls.errors import UserError
 from oadls.names import places
 from oadls.parallel import run_blocks
-from oadls.pipeline import Pipeline
+from oadls.pipeline import PreparedCells
 from oadls.publish import publish_table
 from oadls.report.pictures import contact_sheet
 
@@ -46,7 +45,7 @@ def check_folder(folder: Path, *, root: str | None, listed: bool) -> None:
 
 
 def export(
-    table: pd.DataFrame, pipeline: Pipeline, folder: Path, *, inputs: Iterable[str] = ()
+    table: pd.DataFrame, prepared: PreparedCells, folder: Path, *, inputs: Iterable[str] = ()
 ) -> None:
     """Write masks/PLACE, images/PLACE (preprocessed) and sheets/PLACE of every image.
 
@@ -62,14 +61,14 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     told = table.drop(columns="detail_hash").assign(**{MARK: [str(place) for place in found]})
     publish_table(folder / TABLE, told)
-    write = functools.partial(_export, pipeline=pipeline, folder=folder)
+    write = functools.partial(_export, prepared=prepared, folder=folder)
     run_blocks(write, list(zip(table["path"], found, strict=True)), title="Exporting")
 
 
-def _export(block: Sequence[tuple[str, Path]], *, pipeline: Pipeline, folder: Path) -> None:
+def _export(block: Sequence[tuple[str, Path]], *, prepared: PreparedCells, folder: Path) -> None:
     """The pictures of each (path, place)."""
     for path, place in block:
-        stages = pipeline.stages(read_image(Path(path)))
+        stages = prepared.pipeline.stages(prepared.original(path))
         pictures = (stages.mask, stages.enhanced, contact_sheet(stages))
         for kind, picture in zip(KINDS, pictures, strict=True):
             _save(picture, folder / kind / place)

@@ -28,18 +28,27 @@ class Views:
         self, prepared: PreparedCells, *, crop: Callable[..., Any], augment: Callable[..., Any]
     ) -> None:
         self.prepared, self.crop, self.augment = prepared, crop, augment
-        self._cropped = functools.lru_cache(maxsize=1)(self._crop)  # views of a cell come in turn
+        self._last: tuple[str, Any] = ("", None)
 
     def picture(self, key: str, view: int = 0) -> np.ndarray:
         """(S, S, 3) uint8 RGB."""
         return self.augment(self._cropped(key)[0], view=view, seed=int(key[:8], 16))
 
+    def channels(self, cell: Cell) -> tuple[np.ndarray]:
+        """(3, S, S) uint8, as a network reads it that is trained whole."""
+        return (np.ascontiguousarray(self.picture(*cell).transpose(2, 0, 1)),)
+
     def mask(self, key: str) -> np.ndarray:
         """(S, S) uint8 mask of view 0, 0 background, 128 cytoplasm, 255 nucleus."""
         return self._cropped(key)[1]
 
-    def _crop(self, key: str) -> tuple[np.ndarray, np.ndarray]:
-        return self.crop(*self.prepared.picture(key))
+    def _cropped(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """The crop, kept for the next call: views of a cell come in turn."""
+        name, crop = self._last
+        if name != key:
+            crop = self.crop(*self.prepared.picture(key))
+            self._last = (key, crop)
+        return crop
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -87,8 +96,17 @@ class FeatureMaps:
 
     def read(self, cell: Cell) -> tuple[np.ndarray, ...]:
         """The trunk's maps of one view, each (C, h, w)."""
-        arrays = self._cache.read(_name(cell))
-        return tuple(arrays[str(i)] for i in range(len(arrays)))
+        return _read_maps(self._cache, cell)
+
+    @property
+    def reader(self) -> Callable[[Cell], tuple[np.ndarray, ...]]:
+        """`read` for other processes: without the weights of the trunk."""
+        return functools.partial(_read_maps, self._cache)
+
+
+def _read_maps(cache: Cache, cell: Cell) -> tuple[np.ndarray, ...]:
+    arrays = cache.read(_name(cell))
+    return tuple(arrays[str(i)] for i in range(len(arrays)))
 
 
 def _name(cell: Cell) -> str:

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from oadls.cache import Cache
-from oadls.data.read import read_image
+from oadls.data.read import read_image, read_known
 from oadls.parallel import run_local
-from oadls.preprocess.foreground import bounding_box, find_foreground
+from oadls.preprocess.foreground import blacken, bounding_box, find_foreground
 from oadls.recipe import code_hash, describe, library_versions
 from oadls.segment.measure import measure
 from oadls.shards import Draft
@@ -116,6 +116,9 @@ class Pipeline:
     def stages(self, image: np.ndarray) -> Stages:
         """(H, W, 3) uint8 RGB -> every stage."""
         foreground = find_foreground(image)
+        return self._stages(blacken(image, foreground), foreground)
+
+    def _stages(self, image: np.ndarray, foreground: np.ndarray) -> Stages:
         window = bounding_box(foreground, margin=MARGIN)
         inside = foreground[window]  # (h, w)
         original = np.divide(image[window], 255, dtype=np.float32)
@@ -128,7 +131,9 @@ class Pipeline:
 
     def __call__(self, image: np.ndarray) -> Prepared:
         """(H, W, 3) uint8 RGB -> what later stages need; colours are those of the original."""
-        stages = self.stages(image)
+        foreground = find_foreground(image)
+        image = blacken(image, foreground)  # noise beside the cell is no background to measure
+        stages = self._stages(image, foreground)
         return Prepared(stages.enhanced, stages.mask, measure(image, stages.mask), stages.note)
 
     @functools.cached_property
@@ -144,10 +149,13 @@ class Pipeline:
 
 
 class PreparedCells:
-    """The cache of one pipeline: content hash of an image -> its Prepared parts."""
+    """The cache of one pipeline: content hash of an image -> its Prepared parts.
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
+    bits : of each sample in 16-bit files that do not say it (see `read_image`)
+    """
+
+    def __init__(self, pipeline: Pipeline, *, bits: int | None = None) -> None:
+        self.pipeline, self.bits = pipeline, bits
         self._cache = Cache("prepared", pipeline.recipe)
 
     def fill(self, table: pd.DataFrame, *, engine: Callable[..., None] = run_local) -> None:
@@ -169,8 +177,13 @@ class PreparedCells:
         """Make and write the records of (content hash, path)."""
         records: dict[str, dict[str, np.ndarray]] = {}
         for key, path in block:
-            records |= self.pipeline(read_image(Path(path))).to_records(key)
+            pixels = read_known(Path(path), key, bits=self.bits)
+            records |= self.pipeline(pixels).to_records(key)
         store.write(records)
+
+    def original(self, path: str | Path) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of an image file, before any step."""
+        return read_image(Path(path), bits=self.bits)
 
     def picture(self, key: str) -> tuple[np.ndarray, np.ndarray]:
         """(H, W, 3) uint8 enhanced image and (H, W) uint8 mask."""

@@ -35,7 +35,7 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     print_summary(terminal, cfg.data.name, table, experiment.cells)
     if folder is not None:
         inputs = [str(Path(listed).expanduser())] if listed else []
-        export(table, experiment.prepared.pipeline, folder, inputs=inputs)
+        export(table, experiment.prepared, folder, inputs=inputs)
         terminal.print(f"Masks, images and contact sheets are in {folder}", soft_wrap=True)
     return table
 

@@ -59,6 +59,7 @@ class DataSettings(BaseModel):
     columns: dict[str, Name] | None = None
     class_folder: NonNegativeInt | None = None
     missing: list[Name] | None = None
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
 
 
 class Settings(BaseModel):

@@ -102,15 +102,20 @@ class Store:
 
     def _environment(self) -> lmdb.Environment:
         if self._opened is None:
-            self._opened = self._open(START)
+            written = self._file.stat().st_size if self._file.exists() else 0
+            self._opened = self._open(START + written)
         return self._opened
 
     def _begin(self, **settings: Any) -> lmdb.Transaction:
-        try:
-            return self._environment().begin(**settings)
-        except lmdb.MapResizedError:  # another process has written more than this map holds
-            self.close()
-            return self._environment().begin(**settings)
+        while True:
+            try:
+                return self._environment().begin(**settings)
+            except lmdb.MapResizedError:  # another process has written more than this map holds
+                self.close()
+
+    @property
+    def _file(self) -> Path:
+        return self.path if self.alone else self.path / "data.mdb"
 
     def _open(self, size: int) -> lmdb.Environment:
         """With a map of so many bytes or as many as there is room for, but all of the content."""
@@ -162,11 +167,10 @@ class Store:
         read beyond the end of a file that was cut short would kill the process.
         """
         environment = self._environment()
-        file = self.path if self.alone else self.path / "data.mdb"
-        if os.path.getsize(file) < _length(environment):
+        if self._file.stat().st_size < _length(environment):
             if self.readonly:
                 raise lmdb.CorruptedError("it is cut short")
-            _allocate(file, _length(environment))
+            _allocate(self._file, _length(environment))
 
     @contextmanager
     def _told(self, *, writing: bool = False) -> Iterator[None]:

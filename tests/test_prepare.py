@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from oadls import pipeline
-from oadls.data import collect, duplicates
+from oadls.data import collect
 from oadls.errors import UserError
 from oadls.prepare import prepare
 from tests.runs import composed
@@ -83,8 +83,8 @@ def test_a_second_run_touches_no_original_image(
     def opened(path: Path, **_: object) -> np.ndarray:
         raise AssertionError(f"{path} was opened again")
 
-    for module in (pipeline, duplicates):
-        monkeypatch.setattr(module, "read_image", opened)
+    for module in (pipeline, collect):
+        monkeypatch.setattr(module, "read_known", opened)
     monkeypatch.setattr(collect, "inspect_image", opened)
     second = prepare(composed("prepare", "data=folder", f"data.root={folder}"))
     pd.testing.assert_frame_equal(first, second)

@@ -5,6 +5,8 @@ import scipy.fft
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter, gaussian_filter1d
 
+from oadls.preprocess.foreground import blacken, find_foreground
+
 SIDE = 128  # px; the detail of every image is taken at this size
 BLUR = gaussian_filter1d(np.eye(SIDE, dtype=np.float32), 3, axis=0)  # BLUR @ x @ BLUR.T
 LOWEST, HIGHEST = 3, 14  # cycles in an image that are hashed; noise and encoding spoil finer ones
@@ -21,9 +23,10 @@ def image_detail(image: np.ndarray) -> np.ndarray:
 
     image : (H, W, 3) uint8 RGB
     returns (SIDE, SIDE // 2 + 1) complex64
-    Exactly black surround takes no part, nor does the outline beside it: on cut-out cells
-    all outlines look alike.
+    The black surround takes no part, nor does the outline beside it: on cut-out cells all outlines
+    look alike.
     """
+    image = blacken(image, find_foreground(image))
     small = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
     gray = np.asarray(small, dtype=np.float32)  # (SIDE, SIDE)
     fine = gray - BLUR @ gray @ BLUR.T

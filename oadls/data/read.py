@@ -29,8 +29,17 @@ from oadls.data.bad import BadImage, Unreadable
 from oadls.data.detail import hash_detail, image_detail
 from oadls.data.samples import Samples, read_jpeg2000, read_png, read_portable, to_8_bits
 from oadls.data.tiff import SIGNATURES, read_tiff
+from oadls.preprocess.foreground import find_foreground
 
-__all__ = ["BadImage", "ImageFacts", "Unreadable", "hash_pixels", "inspect_image", "read_image"]
+__all__ = [
+    "BadImage",
+    "ImageFacts",
+    "Unreadable",
+    "hash_pixels",
+    "inspect_image",
+    "read_image",
+    "read_known",
+]
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no PostScript
 LEAST_SIDE = 16  # px
@@ -46,7 +55,7 @@ class ImageFacts:
     pixels_sha256  : over height, width and the decoded RGB bytes: equal for equal pictures,
                      whatever the file format
     detail_hash    : 256 bits of the fine detail, 64 hex digits (see `hash_detail`)
-    black_fraction : share of exactly black pixels
+    black_fraction : share of the black surround of a cut-out cell, 0 in an ordinary image
     """
 
     height: int
@@ -87,19 +96,29 @@ def read_image(path: Path, *, bits: int | None = None, max_pixels: int = MAX_PIX
             raise BadImage(f"{path}: the image is damaged or cut short ({error})") from error
 
 
+def read_known(path: Path, pixels_sha256: str, *, bits: int | None = None) -> np.ndarray:
+    """`read_image` of a file that must still hold the picture with this `hash_pixels`.
+
+    raises BadImage when it holds another: what is made of it would be kept as that picture's
+    """
+    pixels = read_image(path, bits=bits)
+    if hash_pixels(pixels) != pixels_sha256:
+        raise BadImage(f"{path}: the file was changed while this command ran; start it again")
+    return pixels
+
+
 def inspect_image(
     path: Path, *, bits: int | None = None, max_pixels: int = MAX_PIXELS
 ) -> ImageFacts:
     """Decode an image once and describe it; raises BadImage as `read_image` does."""
     pixels = read_image(path, bits=bits, max_pixels=max_pixels)
     height, width, _ = pixels.shape
-    black = (pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) == 0  # (H, W)
     return ImageFacts(
         height=height,
         width=width,
         pixels_sha256=hash_pixels(pixels),
         detail_hash=hash_detail(image_detail(pixels)),
-        black_fraction=float(black.mean()),
+        black_fraction=float(1 - find_foreground(pixels).mean()),
     )
 
 

@@ -45,7 +45,7 @@ def read_tiff(
             return None, orientation
         if not all(page.databytecounts):
             raise BadImage(f"{path}: the image is damaged or cut short (a part of it is missing)")
-        planes = page.asarray(squeeze=False)  # (planes, 1, H, W, channels of a plane)
+        planes = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, H, W, channels of a plane)
     values = np.moveaxis(planes[:, 0], 0, 2).reshape(*planes.shape[2:4], -1)  # (H, W, C)
     values = values[..., : len(_channels(mode))]
     if mode == "P":

@@ -17,6 +17,7 @@ from joblib.externals.loky import get_reusable_executor
 from scipy import fft
 from threadpoolctl import threadpool_limits
 
+from oadls.data.collect import inspect_all
 from oadls.data.read import read_image
 from oadls.experiment import build
 from oadls.pipeline import Pipeline, PreparedCells
@@ -171,7 +172,8 @@ def all_cores(*, number: int = 2400, repeats: int = 2) -> Row:
 def cell_table(number: int) -> pd.DataFrame:
     """Paths and hashes, as `PreparedCells.fill` asks for them."""
     files = [str(file) for file in image_files(*CELLS, number=number)]
-    return pd.DataFrame({"path": files, "pixels_sha256": [f"{k:064x}" for k in range(number)]})
+    facts, _ = inspect_all(files)
+    return facts[["pixels_sha256"]].assign(path=files)
 
 
 def fill(table: pd.DataFrame, allowed: list[int]) -> None:

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -98,6 +100,58 @@ def test_wrong_arrays_are_refused():
 
 def read(path):
     return np.asarray(Image.open(path).convert("RGB"))
+
+
+def encoded(image, **settings):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, **settings)
+    return read(file)
+
+
+LOSSY = [
+    {"format": "JPEG", "quality": quality, "subsampling": colours}
+    for quality in (60, 70, 85, 95)
+    for colours in (0, 2)
+] + [{"format": "WEBP", "quality": 80}]
+
+
+@pytest.mark.parametrize("settings", LOSSY, ids=str)
+def test_a_cell_keeps_its_area_when_it_is_saved_with_loss(data_dir, settings):
+    files = sorted((data_dir / "c-nmc/C-NMC_Leukemia/training_data/fold_1").glob("*/*"))[::400]
+    assert files
+    changes = []
+    for path in files:
+        image = read(path)
+        before, after = find_foreground(image), find_foreground(encoded(image, **settings))
+        changes.append(after.sum() / before.sum() - 1)
+    assert np.abs(changes).max() < 0.02
+    assert np.abs(np.mean(changes)) < 0.01
+
+
+@pytest.mark.parametrize("radius", [12, 20, 60])
+@pytest.mark.parametrize("colour", [(90, 40, 120), (60, 20, 70), (200, 180, 220)])
+def test_noise_round_a_cell_of_any_size_is_surround(radius, colour):
+    image, inside = cut_out(centre=(80, 80), radius=radius, side=160)
+    image[inside] = colour
+    for quality in (63, 70, 90):  # two of them make black 1 level bright
+        found = find_foreground(encoded(image, format="JPEG", quality=quality))
+        assert not (found & ~ndimage.binary_dilation(inside, iterations=4)).any()
+        assert found[ndimage.binary_erosion(inside, iterations=2)].all()
+        assert (found & ~inside).sum() < 0.5 * (inside & ~ndimage.binary_erosion(inside)).sum()
+
+
+def test_a_dim_rim_of_one_pixel_is_picture():
+    image, inside = cut_out()
+    rim = inside & ~ndimage.binary_erosion(inside)
+    image[rim] = 5
+    np.testing.assert_array_equal(find_foreground(image), inside)
+
+
+def test_a_dim_picture_with_a_bright_speck_is_picture():
+    image, inside = cut_out()
+    image[inside] = 9
+    image[50, 50] = 200
+    np.testing.assert_array_equal(find_foreground(image), inside)
 
 
 @pytest.mark.parametrize("folder", ["all-idb2", "wbc-jtsc"])

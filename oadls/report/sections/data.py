@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from oadls.data.read import read_image
 from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
 from oadls.report.figures import plot_flow
@@ -97,7 +96,8 @@ def samples(evidence: Evidence) -> list[CellPicture]:
         cells = evidence.cells.iloc[rows]
         repeated = cells.groupby("group").cumcount()  # other patients first
         for _, cell in cells.iloc[np.argsort(repeated, kind="stable")[:SAMPLES]].iterrows():
-            found.append(CellPicture([read_image(cell["path"])], [name, short(cell["name"])]))
+            image = evidence.run.experiment.prepared.original(cell["path"])
+            found.append(CellPicture([image], [name, short(cell["name"])]))
     return found
 
 

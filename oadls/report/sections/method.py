@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from oadls.data.read import read_image
 from oadls.parallel import cores
 from oadls.pipeline import to_uint8
 from oadls.recipe import library_versions
@@ -68,7 +67,8 @@ def examples(evidence: Evidence) -> list[int]:
 def stage_pictures(evidence: Evidence, index: int) -> CellPicture:
     """One cell through the pipeline."""
     cell = evidence.cells.iloc[index]
-    stages = evidence.run.experiment.prepared.pipeline.stages(read_image(cell["path"]))
+    prepared = evidence.run.experiment.prepared
+    stages = prepared.pipeline.stages(prepared.original(cell["path"]))
     images = [to_uint8(x) for x in (stages.original, stages.smooth, stages.equalized)]
     images.append(outlines(images[0], stages.mask))
     images.append(evidence.run.experiment.views.picture(cell["pixels_sha256"]))

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from oadls.data.read import read_image
 from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
 from oadls.report.sections.data import short
@@ -97,7 +96,7 @@ def _write_influence(page: Page, evidence: Evidence) -> None:
 
 
 def _influence_picture(evidence: Evidence, row: Any) -> CellPicture:
-    image = read_image(evidence.cells["path"].iloc[row[1]])
+    image = evidence.run.experiment.prepared.original(evidence.cells["path"].iloc[row[1]])
     shift = f"mean {row.mean:.3f} → {row.without:.3f}"
     return CellPicture([image], [f"patient {row.patient}", row.cell, shift])
 
@@ -105,7 +104,7 @@ def _influence_picture(evidence: Evidence, row: Any) -> CellPicture:
 def _picture(evidence: Evidence, row: Any) -> CellPicture:
     cell = evidence.cells.iloc[row[1]]
     images = [
-        read_image(cell["path"]),
+        evidence.run.experiment.prepared.original(cell["path"]),
         evidence.run.experiment.views.picture(cell["pixels_sha256"]),
     ]
     lines = [f"{row.true}, called {row.predicted} ({row.probability:.3f})", row.cell]
