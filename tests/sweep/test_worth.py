@@ -60,13 +60,21 @@ def search(folder: Path, *overrides: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search of three trials, and its worth over two seeds, in folders with odd names."""
+def searched(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A search of three trials, in folders with odd names, and its page without a test."""
     home = tmp_path_factory.mktemp("sweep") / ODD
     images = argument("data.root", str(home / "images"))
     folder = search(home, "+sweep=rmsprop", "hydra.sweeper.n_trials=3", images)
-    conclude(folder, seeds=2)
-    return folder
+    page = conclude(folder, seeds=0).read_text()
+    assert not (folder / "tested").exists()
+    return folder, page
+
+
+@pytest.fixture(scope="module")
+def swept(searched: tuple[Path, str]) -> Path:
+    """That search, and its worth over two seeds."""
+    conclude(searched[0], seeds=2)
+    return searched[0]
 
 
 def predictions(folder: Path) -> list[pd.DataFrame]:
@@ -155,10 +163,8 @@ def test_the_winner_is_a_ready_experiment(swept: Path) -> None:
         assert OmegaConf.select(config, name) == value
 
 
-def test_no_seeds_leave_the_test_part_alone(own_cache: None, tmp_path: Path) -> None:
-    search(tmp_path, "+sweep=rmsprop", "hydra.sweeper.n_trials=1", "training.epochs=1")
-    assert "left alone" in conclude(tmp_path, seeds=0).read_text()
-    assert not (tmp_path / "tested").exists()
+def test_no_seeds_leave_the_test_part_alone(searched: tuple[Path, str]) -> None:
+    assert "left alone" in searched[1]
 
 
 def test_nested_folds_test_every_cell_once_by_a_winner_that_had_not_seen_it(
