@@ -203,7 +203,8 @@ def write_search(page: Page, sweep: Sweep, search: Search) -> None:
     counts = trials["state"].value_counts()
     page.text(
         f"{len(trials)} trials in {_minutes(trials)}: {counts.get('complete', 0)} to their last "
-        f"epoch, {counts.get('pruned', 0)} ended early as hopeless, {counts.get('lost', 0)} lost."
+        f"epoch, {counts.get('pruned', 0)} ended early as hopeless, {counts.get('lost', 0)} lost"
+        + (f", {counts['running']} still running." if "running" in counts else ".")
     )
     page.table(
         f"chosen{tail}",
@@ -220,7 +221,7 @@ def write_search(page: Page, sweep: Sweep, search: Search) -> None:
         f"after {epochs} epochs, which all trials reached, that a setting explains by itself "
         "(fANOVA, Hutter et al. 2014).",
     )
-    ended = trials[trials["state"] != "lost"].reset_index(drop=True)
+    ended = trials[trials["state"].isin(["complete", "pruned"])].reset_index(drop=True)
     page.figure(f"history{tail}", plot_search(ended), "Every trial, in turn.")
     if importances:
         page.figure(f"importances{tail}", plot_importances(importances), "What mattered.")
@@ -245,8 +246,15 @@ def best_trials(trials: pd.DataFrame, searched: Sequence[str], *, most: int = 10
 
 
 def trial_table(trials: Sequence[FrozenTrial], searched: Sequence[str]) -> pd.DataFrame:
-    """trial, state (complete, pruned, lost), fitness, epochs, seconds, and a column a setting."""
-    names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned"}
+    """trial, state, fitness, epochs, seconds, and a column a setting.
+
+    state : complete, pruned, lost or running
+    """
+    names = {
+        TrialState.COMPLETE: "complete",
+        TrialState.PRUNED: "pruned",
+        TrialState.RUNNING: "running",
+    }
     rows = []
     for trial in trials:
         ended, started = trial.datetime_complete, trial.datetime_start

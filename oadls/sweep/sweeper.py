@@ -69,6 +69,9 @@ class TotalSweeper(OptunaSweeper):
                 f"hydra.sweeper.direction: aims={list(aims)} takes one for each, not {directions}"
             )
 
+        if len(directions) > 1 and hydra.config.get("pruner"):
+            raise UserError("pruner: no trial ends early by several aims; give pruner=null")
+
     def _given(self, name: str) -> Any:
         """A setting of the sweeper as it stands in the config, its `${...}` not resolved."""
         hydra: Any = self.sweeper

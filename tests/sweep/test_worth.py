@@ -1,6 +1,9 @@
 """What a sweep comes to: a real search on drawn cells, its winner tested, its report."""
 
+import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,14 +12,24 @@ import optuna
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+from pytorch_lightning.loggers import CSVLogger
 
 from oadls.errors import UserError
 from oadls.report.sweep import verdict
+from oadls.settings import sqlite_file
 from oadls.sweep.__main__ import conclude
-from oadls.sweep.confirm import touched
+from oadls.sweep.arguments import argument
+from oadls.sweep.confirm import _for_test, _train, touched
 from oadls.sweep.folder import Sweep
+from oadls.sweep.storage import open_storage
 from oadls.sweep.trial import Judge
-from tests.runs import CONF
+from oadls.tracking import make_logger
+from tests.runs import CONF, composed
+
+LOST, COMPLETE = TrialState.FAIL, TrialState.COMPLETE
+PRUNED, RUNNING = TrialState.PRUNED, TrialState.RUNNING
 
 SMALL = (
     "data.patients=12",
@@ -33,11 +46,13 @@ SMALL = (
     "name=tiny",
     "report=false",  # of the runs: the search has one of its own
 )
+ODD = "of b, {c} [d]=e #1? 'f' %20 $g"
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def search(folder: Path, *overrides: str) -> Path:
-    command = [sys.executable, "-m", "oadls.train", "-m", *SMALL, f"hydra.sweep.dir={folder}"]
+    command = [sys.executable, "-m", "oadls.train", "-m", *SMALL]
+    command += [argument("hydra.sweep.dir", str(folder))]
     one = {**os.environ, "OMP_NUM_THREADS": "1"}  # as all tests
     done = subprocess.run([*command, *overrides], capture_output=True, text=True, env=one)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -45,11 +60,21 @@ def search(folder: Path, *overrides: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search of three trials, and its worth over two seeds."""
-    folder = search(tmp_path_factory.mktemp("sweep"), "+sweep=rmsprop", "hydra.sweeper.n_trials=3")
-    conclude(folder, seeds=2)
-    return folder
+def searched(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A search of three trials, in folders with odd names, and its page without a test."""
+    home = tmp_path_factory.mktemp("sweep") / ODD
+    images = argument("data.root", str(home / "images"))
+    folder = search(home, "+sweep=rmsprop", "hydra.sweeper.n_trials=3", images)
+    page = conclude(folder, seeds=0).read_text()
+    assert not (folder / "tested").exists()
+    return folder, page
+
+
+@pytest.fixture(scope="module")
+def swept(searched: tuple[Path, str]) -> Path:
+    """That search, and its worth over two seeds."""
+    conclude(searched[0], seeds=2)
+    return searched[0]
 
 
 def predictions(folder: Path) -> list[pd.DataFrame]:
@@ -125,22 +150,21 @@ def test_another_look_at_the_test_part_is_told(swept: Path) -> None:
 
 def test_the_winner_is_a_ready_experiment(swept: Path) -> None:
     best = Sweep.read(swept).searches[0].best
-    command = [sys.executable, "-m", "oadls.train", "--cfg", "job", "+experiment=tiny_tuned"]
-    shown = subprocess.run(
-        [*command, "--config-dir", swept], capture_output=True, text=True, check=True
-    )
+    lines = (swept / "experiment" / "tiny_tuned.yaml").read_text().splitlines()
+    (line,) = (line for line in lines if "python -m oadls.train" in line)
+    command = [sys.executable, *shlex.split(line.lstrip("# "))[1:], "--cfg", "job"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
     config = OmegaConf.create(shown.stdout)
     assert config.name == "tiny_tuned"
     assert config.data.patients == 12
+    assert config.data.root == str(swept / "images")
     assert config.test
     for name, value in best.params.items():
         assert OmegaConf.select(config, name) == value
 
 
-def test_no_seeds_leave_the_test_part_alone(own_cache: None, tmp_path: Path) -> None:
-    search(tmp_path, "+sweep=rmsprop", "hydra.sweeper.n_trials=1", "training.epochs=1")
-    assert "left alone" in conclude(tmp_path, seeds=0).read_text()
-    assert not (tmp_path / "tested").exists()
+def test_no_seeds_leave_the_test_part_alone(searched: tuple[Path, str]) -> None:
+    assert "left alone" in searched[1]
 
 
 def test_nested_folds_test_every_cell_once_by_a_winner_that_had_not_seen_it(
@@ -154,8 +178,9 @@ def test_nested_folds_test_every_cell_once_by_a_winner_that_had_not_seen_it(
         "split.folds=2",
         "split.val=0.25",
         "training.epochs=1",
-        "pruner=null",
     )
+    for search_of in Sweep.read(tmp_path).searches:  # each trial told the study of its own fold
+        assert all(trial.intermediate_values for trial in search_of.trials)
     conclude(tmp_path, seeds=1)
     tested = []
     for fold in range(2):
@@ -194,6 +219,95 @@ def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content", [b"", b"study: tiny\nstor", b"study: [", b"- a", b"\xff\xfe\x00s", b"\0" * 40]
+)
+def test_a_half_sweep_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sweep.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"sweep\.yaml is not whole"):
+        conclude(tmp_path, seeds=0)
+
+
+def test_a_sweep_that_was_moved_is_read_where_it_is_and_no_database_is_made(
+    swept: Path, tmp_path: Path
+) -> None:
+    for name in ("sweep.yaml", "study.db"):
+        shutil.copy(swept / name, tmp_path)
+    facts = OmegaConf.load(tmp_path / "sweep.yaml")
+    facts.storage = "sqlite:////nowhere/at/all/study.db"
+    OmegaConf.save(facts, tmp_path / "sweep.yaml")
+    assert len(Sweep.read(tmp_path).searches[0].trials) == 3
+    (tmp_path / "study.db").unlink()
+    with pytest.raises(UserError, match="no database /nowhere"):
+        _ = Sweep.read(tmp_path).searches
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.yaml"]
+
+
+def test_the_search_and_its_worth_are_of_the_same_cells(swept: Path, tmp_path: Path) -> None:
+    sweep = Sweep.read(swept)
+    tested = swept / "tested" / "defaults" / "seed_0"
+    found = json.loads((tested / "metrics.json").read_text())["data_fingerprint"]
+    assert {t.user_attrs["cells"]["data_fingerprint"] for t in sweep.searches[0].trials} == {found}
+    for run in (tested, tmp_path / "new"):
+        with pytest.raises(UserError, match="had cells with data_fingerprint 0123"):
+            _train(_for_test(sweep.defaults, seed=0, fold=None), run, "0123")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("logger", ["csv", "wandb"])
+def test_the_winner_is_logged_to_its_folder_however_the_trials_were(logger: str) -> None:
+    config = composed("train", "+sweep=rmsprop", f"logger={logger}")
+    made = make_logger(_for_test(config, seed=1, fold=None), Path("folder"), "fold_0")
+    assert isinstance(made, CSVLogger)
+
+
+def written(folder: Path, aims: list[str], states: list[TrialState]) -> Path:
+    """A sweep as one of these trials would leave it."""
+    url = sqlite_file(f"{folder}/study.db")
+    directions = ["maximize", "minimize"][: len(aims)]
+    study = optuna.create_study(study_name="s", storage=open_storage(url), directions=directions)
+    for number, state in enumerate(states):
+        ended = state in (TrialState.COMPLETE, TrialState.PRUNED)
+        study.add_trial(
+            optuna.create_trial(
+                state=state,
+                params={"optimizer.lr": 1e-4 * (number + 1), "+model/head": "acrnn_a"},
+                distributions={
+                    "optimizer.lr": FloatDistribution(1e-5, 1, log=True),
+                    "+model/head": CategoricalDistribution(["acrnn_f", "acrnn_a"]),
+                },
+                values=[0.1 * number, 1.0 * number][: len(aims)] if ended else None,
+                intermediate_values={1: 0.1 * number} if ended and len(aims) == 1 else {},
+                user_attrs={"error": "lost"} if state == TrialState.FAIL else {},
+            )
+        )
+    facts = {
+        "study": "s",
+        "storage": url,
+        "searched": ["+model/head", "optimizer.lr"],
+        "choices": {"split": "grouped_holdout", "model/head": "acrnn_f"},
+        "overrides": [],
+        "defaults": {"name": "tiny", "aims": aims, "optimizer": {"lr": 1e-3}},
+    }
+    OmegaConf.save(OmegaConf.create(facts), folder / "sweep.yaml")
+    return folder
+
+
+@pytest.mark.parametrize("aims", [["fitness"], ["fitness", "seconds"]], ids=len)
+def test_lost_and_running_trials_are_no_hindrance(tmp_path: Path, aims: list[str]) -> None:
+    states = [LOST, COMPLETE, PRUNED, LOST, RUNNING, COMPLETE]
+    page = conclude(written(tmp_path, aims, states), seeds=0).read_text()
+    assert len(aims) > 1 or "2 lost, 1 still running" in page
+    trials = pd.read_csv(tmp_path / "tables" / "trials.csv")
+    assert {1, 5} <= set(trials["trial"])
+
+
+@pytest.mark.parametrize("states", [[], [LOST, LOST], [RUNNING]], ids=str)
+def test_a_sweep_without_a_finished_trial_says_so(tmp_path: Path, states: list) -> None:
+    with pytest.raises(UserError, match="study s has no finished trial"):
+        conclude(written(tmp_path, ["fitness"], states), seeds=0)
+
+
+@pytest.mark.parametrize(
     ("interval", "p", "words"),
     [
         ([0.01, 0.05], 0.01, "search helped"),
@@ -205,6 +319,17 @@ def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
 )
 def test_the_verdict_needs_interval_and_p(interval: list | None, p: float, words: str) -> None:
     assert words in verdict({"interval": interval, "p": p}, 0.02)
+
+
+def test_a_trial_that_was_taken_for_killed_ends_its_training(tmp_path: Path) -> None:
+    study = optuna.create_study(direction="maximize")
+    judge = Judge(study.ask())
+    judge.on_fit_start(None, None)
+    study.tell(0, state=LOST)  # by another sweep, while this one slept
+    trainer = Metrics(0.9)
+    judge.on_train_epoch_end(trainer, None)
+    assert trainer.should_stop
+    assert judge.hopeless
 
 
 class Metrics:
