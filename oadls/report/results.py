@@ -134,7 +134,8 @@ def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
     if len(run.history):
         publish_table(folder / "history.csv", run.history)
     if floors:
-        columns = {"path": table["path"].to_numpy()[run.test["row"]]}
+        # as it is: pandas' own text type takes no byte that is no text
+        columns = {"path": table["path"].iloc[run.test["row"]].reset_index(drop=True)}
         for name, test in floors.items():
             for label, column in zip(run.classes, probabilities_of(test).T, strict=True):
                 columns[f"{name}_prob_{label}"] = column
