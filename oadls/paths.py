@@ -5,7 +5,7 @@ import os
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-PATHS = ("data.root", "data.table", "data.manifest", "data.labels", "export", "checkpoint")
+PATHS: tuple[str, ...] = ("data.root", "data.table", "data.manifest", "data.labels", "export", "checkpoint")
 PATHS += ("ckpt_path", "model.backbone.weights", "hydra.run.dir", "hydra.sweep.dir")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from oadls.errors import UserError
 from oadls.experiment import build
 from oadls.export import KINDS, check_folder, export
-from oadls.pipeline import Pipeline
+from oadls.pipeline import PreparedCells
 from oadls.prepare import prepare
 from oadls.tables import read_csv
 from tests.runs import composed
@@ -25,8 +25,8 @@ NAMES = ("a", "A", "b", "é", "e\u0301", "a.png", "..", "x\ny", "\udcff", "-rf",
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return build(composed("prepare").pipeline)()
+def prepared(own_cache: None) -> PreparedCells:
+    return PreparedCells(build(composed("prepare").pipeline)())
 
 
 def draw(file: Path, seed: int = 0) -> Path:
@@ -102,12 +102,12 @@ def test_images_that_lie_elsewhere_stay_as_they_are(
 )
 @given(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
 def test_every_image_has_a_file_of_its_own_whatever_its_name(
-    names: list[str], pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory
+    names: list[str], prepared: PreparedCells, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = tmp_path_factory.mktemp("any")
     files = {name: draw(home / "in" / f"{n}.png", n) for n, name in enumerate(names)}
     before = hashes(home)
-    export(table_of(files), pipeline, home / "out")
+    export(table_of(files), prepared, home / "out")
     assert hashes(home / "in") == before
     told = read_csv(home / "out" / "cells.csv")
     for file, place in zip(files.values(), told["exported"], strict=True):
@@ -131,22 +131,24 @@ def test_no_export_goes_where_images_are_read(place: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("place", [".", "images", "link", "masks/.."])
-def test_no_export_goes_above_what_is_read(place: str, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_no_export_goes_above_what_is_read(
+    place: str, prepared: PreparedCells, tmp_path: Path
+) -> None:
     """As ALL-IDB2 has it: its images lie in images/, where an export would write."""
     file = draw(tmp_path / "images" / "a.png")
     (tmp_path / "masks").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(UserError, match=r"holds files that are read, .*a\.png"):
-        export(table_of({"a": file}), pipeline, tmp_path / place)
+        export(table_of({"a": file}), prepared, tmp_path / place)
     assert list(hashes(tmp_path / "images")) == [str(file)]
 
 
-def test_a_table_that_was_read_is_not_replaced(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_table_that_was_read_is_not_replaced(prepared: PreparedCells, tmp_path: Path) -> None:
     file, out = draw(tmp_path / "cells" / "a.png"), tmp_path / "out"
     out.mkdir()
     (out / "mine.csv").write_text("path,label")
     with pytest.raises(UserError, match=r"holds files that are read, .*mine\.csv"):
-        export(table_of({"a": file}), pipeline, out, inputs=[str(out / "mine.csv")])
+        export(table_of({"a": file}), prepared, out, inputs=[str(out / "mine.csv")])
 
 
 @pytest.mark.parametrize("left", ["cells.csv", "images", "masks", "sheets"])
@@ -171,22 +173,24 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["images", "images/all"])
-def test_no_link_in_the_folder_leads_out(link: str, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_no_link_in_the_folder_leads_out(
+    link: str, prepared: PreparedCells, tmp_path: Path
+) -> None:
     file = draw(tmp_path / "cells" / "all" / "a.png")
     (tmp_path / "other").mkdir()
     place = tmp_path / "out" / link
     place.parent.mkdir(parents=True)
     place.symlink_to(tmp_path / "other")
     with pytest.raises(UserError, match=rf"{link} is a link to .*other"):
-        export(table_of({"all/a": file}), pipeline, tmp_path / "out")
+        export(table_of({"all/a": file}), prepared, tmp_path / "out")
     assert not hashes(tmp_path / "other")
 
 
 def test_an_export_again_replaces_files_and_follows_no_link(
-    pipeline: Pipeline, tmp_path: Path
+    prepared: PreparedCells, tmp_path: Path
 ) -> None:
     file, out = draw(tmp_path / "cells" / "a.png"), tmp_path / "out"
-    export(table_of({"a": file}), pipeline, out)
+    export(table_of({"a": file}), prepared, out)
     first = hashes(out)
     (out / "images" / "a.png").unlink()
     (out / "images" / "a.png").symlink_to(file)
@@ -194,6 +198,6 @@ def test_an_export_again_replaces_files_and_follows_no_link(
     os.link(file, out / "masks" / "a.png")
     before = hashes(tmp_path / "cells")
     check_folder(out, root=str(tmp_path / "cells"), listed=False)
-    export(table_of({"a": file}), pipeline, out)
+    export(table_of({"a": file}), prepared, out)
     assert hashes(tmp_path / "cells") == before
     assert hashes(out) == first
