@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from oadls.data.labels import (
@@ -87,7 +87,7 @@ def _list_folders(
         row: Row = {"path": path, "name": name, "label": above[-1] if above else None}
         rows.append(row | {"part": "/".join(above[:-1]) or None})
     _warn_versions(rows, level=level)
-    full = {str(PurePosixPath(*file.split("/")[:level])) for file in files}
+    full = {"/".join(file.split("/")[:level]) for file in files}
     for folder in listing.folders:
         if level and folder.count("/") == level - 1 and folder not in full:
             listing.left.setdefault(f"{folder}/", "no image in it")

@@ -87,7 +87,10 @@ def find_images(folder: Path, *, endings: Collection[str] | None = None) -> list
 
 def name_of(path: Path, root: Path) -> str:
     """The path below `root` with "/", without its ending."""
-    return without_ending(path.relative_to(root).as_posix())
+    text, above = path.as_posix(), root.as_posix().rstrip("/") + "/"
+    if not text.startswith(above):
+        raise ValueError(f"{path} is not below {root}")
+    return without_ending(text[len(above) :])  # Path.relative_to takes seconds for 100,000 files
 
 
 def first_of_each_name(

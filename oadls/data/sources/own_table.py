@@ -98,21 +98,21 @@ def _find(path: object, *, home: Path, table: Path) -> Path | None:
     written = [str(path)]
     if "\\" in written[0] and os.sep == "/":
         written.append(written[0].replace("\\", "/"))
-    places = (folder / text for text in written for folder in (home, table.parent))
+    places = (os.path.join(folder, text) for text in written for folder in (home, table.parent))
     return next((_tidy(place) for place in places if _is_file(place)), None)
 
 
-def _tidy(path: Path) -> Path:
+def _tidy(place: str) -> Path:
     """Without "..", unless a link makes that another file."""
-    tidy = os.path.normpath(path)
-    same = ".." not in path.parts or (_is_file(Path(tidy)) and os.path.samefile(tidy, path))
-    return Path(tidy) if same else path
+    tidy = os.path.normpath(place)
+    same = ".." not in place.split(os.sep) or (_is_file(tidy) and os.path.samefile(tidy, place))
+    return Path(tidy if same else place)
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(place: str) -> bool:
     try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return os.path.isfile(place)
+    except ValueError:  # a name that holds a zero byte
         return False
 
 
