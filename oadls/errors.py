@@ -18,6 +18,13 @@ class UserError(Exception):
     The message names the thing, the rule and what came: "split: patient P7 is in train and test".
     """
 
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.startswith("Caught ") and "\nOriginal Traceback" in text:
+            # PyTorch puts the traceback of a process that loads cells into the message
+            return text.rstrip().rpartition("\n")[2].partition(": ")[2]
+        return text
+
 
 def tell_user(task: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
     """Show a mistake in images or settings as its message, without a traceback, exit status 1."""
