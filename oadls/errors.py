@@ -6,3 +6,10 @@ class UserError(Exception):
 
     The message names the thing, the rule and what came: "split: patient P7 is in train and test".
     """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if text.startswith("Caught ") and "\nOriginal Traceback" in text:
+            # PyTorch puts the traceback of a process that loads cells into the message
+            return text.rstrip().rpartition("\n")[2].partition(": ")[2]
+        return text

@@ -9,9 +9,11 @@ from operator import itemgetter
 from typing import Any
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from rich.progress import Progress
 
 from oadls.cache import Cache
+from oadls.errors import UserError
 
 FIRST = 4  # items that show how long the others take
 START = 2.0  # seconds until processes have started: they must save more
@@ -36,8 +38,14 @@ def run_blocks(
         return
     with Progress(transient=True) as progress:
         bar = progress.add_task(title, total=len(items))
-        for finished in _run_all(function, items, size):
-            progress.update(bar, advance=finished)
+        try:
+            for finished in _run_all(function, items, size):
+                progress.update(bar, advance=finished)
+        except TerminatedWorkerError as error:
+            raise UserError(
+                f"{title}: a process was killed, most often because memory ran out; what was done "
+                "is kept, and the same command goes on with the rest"
+            ) from error
 
 
 def run_local(

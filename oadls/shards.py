@@ -76,7 +76,7 @@ class Shards:
         for store in self._candidates(key):
             with store.reading() as transaction:
                 if (value := transaction.get(key.encode())) is not None:
-                    return value
+                    return bytes(value)
         return None
 
     def _candidates(self, key: str) -> Iterator[Store]:

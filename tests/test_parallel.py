@@ -1,11 +1,13 @@
 import functools
 import multiprocessing
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from oadls.errors import UserError
 from oadls.parallel import batches, run_blocks
 from tests.noting import ITEMS, assert_each_once, notes, opened, run_locally
 
@@ -74,3 +76,14 @@ def test_commands_that_start_together_share_the_work(tmp_path):
 
 def test_batches_hold_everything_in_order():
     assert [list(batch) for batch in batches(range(7), 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def die_elsewhere(block, *, parent):
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_told_of_in_one_sentence(processes):
+    work = functools.partial(die_elsewhere, parent=os.getpid())
+    with pytest.raises(UserError, match=r"^Counting: a process was killed, .* memory"):
+        run_blocks(work, range(40), title="Counting")

@@ -213,8 +213,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in ("La", "RGBa"):  # premultiplied
         values = np.asarray(picture)
         colours, alpha = values[..., :-1], values[..., -1:]
-        white = (255 - alpha) * np.uint8(bool(alpha.any()))
-        rgb = np.minimum(colours.astype(np.uint16) + white, 255).astype(np.uint8)
+        added = (255 - alpha) * np.uint8(bool(alpha.any()))
+        rgb = np.minimum(colours.astype(np.uint16) + added, 255).astype(np.uint8)
         return Image.fromarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
     if not picture.has_transparency_data:
         return picture.convert("RGB")

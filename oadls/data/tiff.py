@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -45,17 +46,20 @@ def read_tiff(
             return None, orientation
         if not all(page.databytecounts):
             raise BadImage(f"{path}: the image is damaged or cut short (a part of it is missing)")
-        planes = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, H, W, channels of a plane)
+        return _samples(page, mode), orientation
+
+
+def _samples(page: tifffile.TiffPage, mode: str) -> Samples:
+    planes = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, H, W, channels of a plane)
     values = np.moveaxis(planes[:, 0], 0, 2).reshape(*planes.shape[2:4], -1)  # (H, W, C)
     values = values[..., : len(_channels(mode))]
     if mode == "P":
         colours = np.asarray(page.colormap)  # (3, 2^bits) uint16
-        values, mode = colours[:, values[..., 0]].transpose(1, 2, 0), "RGB"
         bits = 16 if colours.max() > 255 else 8  # some writers fill the lower half of the table
-    else:
-        bits = _bits(page, int(values.max()))
+        values = colours[:, values[..., 0]].transpose(1, 2, 0)  # (H, W, 3)
+        return Samples(values=values, mode="RGB", bits=bits)
     inverted = page.photometric == WHITE_IS_ZERO
-    return Samples(values=values, mode=mode, bits=bits, inverted=inverted), orientation
+    return Samples(values=values, mode=mode, bits=_bits(page, int(values.max())), inverted=inverted)
 
 
 def _mode(path: Path, page: tifffile.TiffPage) -> str:
@@ -122,6 +126,6 @@ def _bits(page: tifffile.TiffPage, highest: int) -> int | None:
     return real if 8 <= real < 16 and highest >> real == 0 else None
 
 
-def _tag(page: tifffile.TiffPage, name: str, default: object) -> object:
+def _tag(page: tifffile.TiffPage, name: str, default: Any) -> Any:
     found = page.tags.get(name)
     return default if found is None else found.value

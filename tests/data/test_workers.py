@@ -5,8 +5,12 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pytest
+from torch.utils.data import DataLoader
 
+from oadls.cache import _key, _store
 from oadls.data.dataset import CellData, CellDataset
+from oadls.errors import UserError
 from oadls.experiment import build
 from oadls.features import Views, _read_maps
 from oadls.pipeline import PreparedCells
@@ -35,6 +39,20 @@ def test_workers_that_stay_read_what_training_had_opened(tmp_path: Path) -> None
     for _ in range(2):
         found = np.concatenate([batch["inputs"][0].numpy() for batch in loader])
         np.testing.assert_array_equal(found, [record(key, size=50)["0"] for key in KEYS])
+
+
+def test_a_fault_in_a_worker_is_one_sentence(tmp_path: Path) -> None:
+    cache = opened(tmp_path)
+    cache.write({"00 0": record("00", size=50)})
+    store = _store(cache.path)
+    store.change(lambda transaction: transaction.put(_key("00 0"), b"x" * 60))
+    dataset = CellDataset(["00"], np.zeros(1, int), functools.partial(_read_maps, cache))
+    with pytest.raises(UserError) as here:
+        dataset[0, 0]
+    with pytest.raises(UserError) as there:
+        next(iter(DataLoader(dataset, sampler=[(0, 0)], num_workers=1)))
+    assert str(there.value) == str(here.value)
+    assert "record 00 0" in str(here.value)
 
 
 def test_what_reads_is_sent_to_a_process_of_any_kind(tmp_path: Path, monkeypatch) -> None:
