@@ -186,7 +186,9 @@ def _publish_recipe(path: Path, recipe: dict[str, Any]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
-    (draft / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
+    (draft / "recipe.json").write_text(
+        json.dumps(recipe, indent=2, sort_keys=True), encoding="utf-8"
+    )
     try:
         draft.rename(path)
     except OSError:  # another process was first: its folder is as good as ours
@@ -208,7 +210,7 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
                 "records": records + len(shards),
                 "bytes": sum(status.st_blocks for status in data) * 512,
                 "modified": max(status.st_mtime for status in data),
-                "recipe": json.loads(file.read_text()),
+                "recipe": json.loads(file.read_text(encoding="utf-8")),
             }
         )
     return found

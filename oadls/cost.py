@@ -39,7 +39,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
     if not (folder / "metrics.json").is_file():
         raise UserError(f"cost: {folder} holds no finished run (metrics.json)")
     experiment = Experiment.open(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
-    if entry := json.loads(_folds(folder)[0].read_text()).get("tuned"):
+    if entry := json.loads(_folds(folder)[0].read_text(encoding="utf-8")).get("tuned"):
         experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
     keys = keys[np.linspace(0, len(keys) - 1, min(CELLS, len(keys))).astype(int)]
@@ -57,7 +57,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
     }
     draft = folder / ".cost.json"
-    draft.write_text(json.dumps(found, indent=2))
+    draft.write_text(json.dumps(found, indent=2), encoding="utf-8")
     draft.rename(folder / "cost.json")
     return found
 
@@ -83,7 +83,7 @@ def training_seconds(folder: Path, *, looking: float) -> float | None:
     """
     seconds, cells = 0.0, 0
     for file in _folds(folder):
-        facts = json.loads(file.read_text())
+        facts = json.loads(file.read_text(encoding="utf-8"))
         sides = pd.read_csv(file.with_name(f"{file.stem}-predictions.csv"), usecols=["side"])
         trained = int((sides["side"] == "train").sum())
         if facts.get("seconds") is None or not trained:

@@ -31,7 +31,9 @@ def read_csv(file: Path, **settings: Any) -> pd.DataFrame:
 def _changed(table: pd.DataFrame, change: Callable[[Any], Any]) -> pd.DataFrame:
     texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
     # object: pandas' own text type takes no byte that is no text
-    changed = {name: pd.Series(map(change, table[name]), table.index, object) for name in texts}
+    changed: Any = {
+        name: pd.Series(map(change, table[name]), table.index, object) for name in texts
+    }
     return table.assign(**changed).rename(columns=change)
 
 

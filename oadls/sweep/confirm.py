@@ -35,7 +35,10 @@ class Arm:
     @cached_property
     def metrics(self) -> list[list[dict[str, Any]]]:
         """metrics.json of each run."""
-        return [[json.loads((run / "metrics.json").read_text()) for run in of] for of in self.runs]
+        return [
+            [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in of]
+            for of in self.runs
+        ]
 
     @cached_property
     def predictions(self) -> list[pd.DataFrame]:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial, TrialState
 
 from oadls.errors import UserError
-from oadls.settings import plain
+from oadls.settings import check_name, plain
 from oadls.sweep.study import counts
 
 FILE = "sweep.yaml"
@@ -159,6 +159,7 @@ def write_experiments(sweep: Sweep) -> list[Path]:
 
 def _write_experiment(sweep: Sweep, trial: FrozenTrial, name: str, what: str) -> Path:
     facts = sweep.facts
+    check_name(sweep.defaults.name)
     name = f"{sweep.defaults.name}_{name}"
     values = {"name": name}
     groups: list[Any] = []
@@ -172,13 +173,14 @@ def _write_experiment(sweep: Sweep, trial: FrozenTrial, name: str, what: str) ->
     content = OmegaConf.from_dotlist([f"{key}={value}" for key, value in values.items()])
     defaults = ([f"/experiment/{base}"] if base else []) + groups + ["_self_"]
     file = sweep.folder / "experiment" / f"{name}.yaml"
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(
         "# @package _global_\n"
         f"# Trial {trial.number}, {what}.\n"
         f"# An honest score needs the sweep's own split (split={facts.choices.split}): others may\n"
         "# test cells that chose these values.\n"
         f"# python -m oadls.train --config-dir {sweep.folder} +experiment={name}\n"
-        + OmegaConf.to_yaml(OmegaConf.merge({"defaults": defaults}, content))
+        + OmegaConf.to_yaml(OmegaConf.merge({"defaults": defaults}, content)),
+        encoding="utf-8",
     )
     return file
