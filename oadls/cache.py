@@ -210,7 +210,8 @@ def _make_folder(path: Path, recipe: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
     try:
-        (draft / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
+        text = json.dumps(recipe, indent=2, sort_keys=True)
+        (draft / "recipe.json").write_text(text, encoding="utf-8")
         store = Store(draft, cure=_cure(path))
         try:
             assert not store.entries  # looking makes the files
@@ -236,7 +237,7 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
         try:
             records, recipe = (
                 _store(file.parent).entries + len(shards),
-                json.loads(file.read_text()),
+                json.loads(file.read_text(encoding="utf-8")),
             )
         except (UserError, ValueError):
             records, recipe = None, None

@@ -22,8 +22,8 @@ LISTS = ("data.classes",)
 ITEM = re.compile(r"""'[^']*'|"[^"]*"|[^,'"]+""")
 COLUMNS = "data.columns."  # what the columns of a table are called
 APPENDED = ("experiment", "sweep")  # groups that no config has from the start
-TAKES_VALUE: tuple[str, ...] = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
-TAKES_VALUE += ("--package", "-p", "--info", "-i", "--experimental-rerun")
+# flags of Hydra's that take the next argument
+TAKES_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package")
 
 
 def understood(arguments: Sequence[str]) -> list[str]:

@@ -41,7 +41,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
         raise UserError(f"cost: {folder} holds no finished run (metrics.json)")
     experiment = Experiment.open(read_config(folder / "config.yaml"))
     first = _folds(folder)[0]
-    if entry := json.loads(first.read_text()).get("tuned"):
+    if entry := json.loads(first.read_text(encoding="utf-8")).get("tuned"):
         check_entry(entry, first)
         experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
@@ -60,7 +60,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
     }
     draft = folder / ".cost.json"
-    draft.write_text(json.dumps(found, indent=2))
+    draft.write_text(json.dumps(found, indent=2), encoding="utf-8")
     draft.rename(folder / "cost.json")
     return found
 
@@ -86,7 +86,7 @@ def training_seconds(folder: Path, *, looking: float) -> float | None:
     """
     seconds, cells = 0.0, 0
     for file in _folds(folder):
-        facts = json.loads(file.read_text())
+        facts = json.loads(file.read_text(encoding="utf-8"))
         sides = pd.read_csv(file.with_name(f"{file.stem}-predictions.csv"), usecols=["side"])
         trained = int((sides["side"] == "train").sum())
         if facts.get("seconds") is None or not trained:

@@ -5,8 +5,18 @@ import os
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-PATHS: tuple[str, ...] = ("data.root", "data.table", "data.manifest", "data.labels", "export", "checkpoint")
-PATHS += ("ckpt_path", "model.backbone.weights", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = (
+    "data.root",
+    "data.table",
+    "data.manifest",
+    "data.labels",
+    "export",
+    "checkpoint",
+    "ckpt_path",
+    "model.backbone.weights",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
 
 
 def expand_home(config: DictConfig) -> None:

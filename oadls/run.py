@@ -186,7 +186,7 @@ def write_fit(folder: Path, fit: Fit) -> None:
         "tuned": fit.tuned,
     }
     draft = place / f".{fit.name}.json"
-    draft.write_text(json.dumps(facts))
+    draft.write_text(json.dumps(facts), encoding="utf-8")
     draft.rename(place / f"{fit.name}.json")
 
 
@@ -195,7 +195,7 @@ def read_fit(folder: Path, name: str) -> Fit | None:
     place = folder / "folds"
     if not (place / f"{name}.json").is_file():
         return None
-    facts = json.loads((place / f"{name}.json").read_text())
+    facts = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
     checkpoint = Path(facts["checkpoint"])
     moved = folder / "checkpoints" / checkpoint.name  # the folder may have been renamed
     return Fit(
@@ -230,7 +230,7 @@ def read_run(folder: Path) -> Run:
     )
     if not names or not (folder / "metrics.json").is_file():
         raise UserError(f"run: {folder} holds no finished run (config.yaml, folds, metrics.json)")
-    facts = json.loads((folder / "metrics.json").read_text())
+    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     experiment = Experiment.open(read_config(folder / "config.yaml"))
     fits = [fit for name in names if (fit := read_fit(folder, name))]
     return Run(experiment, fits, folder, facts["protocol"], facts["by_image"])

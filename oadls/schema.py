@@ -87,7 +87,7 @@ def check_config(config: DictConfig) -> None:
     try:
         Settings.model_validate({key: _plain(value) for key, value in found.items()})
     except ValidationError as error:
-        raise UserError(_explain("settings", error)) from None
+        raise UserError(explain("settings", error)) from None
 
 
 def _plain(value: Any) -> Any:
@@ -106,7 +106,7 @@ def check_step(step: functools.partial) -> None:
             try:
                 _adapter(hints[name]).validate_python(value)
             except ValidationError as error:
-                message = _explain(step.func.__name__, error, name)
+                message = explain(step.func.__name__, error, name)
                 raise UserError(message) from None
 
 
@@ -114,7 +114,7 @@ def _adapter(hint: Any) -> TypeAdapter:
     return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
 
 
-def _explain(owner: str, error: ValidationError, setting: str = "") -> str:
+def explain(owner: str, error: ValidationError, setting: str = "") -> str:
     """The first fault of each setting; of a union of types, what the first one says."""
     lines: dict[str, str] = {}
     for fault in error.errors():

@@ -9,15 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+from uuid import uuid4
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from pydantic import ValidationError
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from oadls.errors import UserError
 from oadls.experiment import build
+from oadls.schema import explain
 from oadls.settings import plain
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 OURS = ("offline", "patients")  # settings that W&B does not know
 UNSAID = "(not sent: logger.patients=false)"
+PATIENCE = 8.0  # seconds that a server has to answer in at the start
 STAGING = "WANDB_DATA_DIR"  # where W&B keeps the files of artifacts until they are sent
 log = logging.getLogger(__name__)
 
@@ -48,26 +52,28 @@ def tracked(cfg: Any, folder: Path) -> Iterator["wandb.Run | None"]:
         finally:
             board.finish(exit_code=failed)
             where = f"wandb sync {Path(board.dir).parent}" if board.offline else board.url
-            log.info("W&B: %s", where)
+            log.info("W&B: %s", where or "disabled")
 
 
 def _open(cfg: Any, folder: Path, settings: Mapping[str, Any]) -> "wandb.Run":
     import wandb
 
-    ours = {
+    mode = _wanted_mode()
+    ours: dict[str, Any] = {
         "dir": folder,
-        "mode": "offline" if settings.get("offline") else None,
-        "id": _earlier(folder),
+        "mode": "offline" if settings.get("offline") and mode != "disabled" else mode,
+        "id": _earlier(folder) or uuid4().hex[:8],
         "resume": "allow",
         **dict(zip(("group", "name"), place_of(cfg.name, folder), strict=True)),
         "job_type": "train" if cfg.test else "trial",
         "tags": [cfg.data.name],
         "config": plain(cfg) if settings.get("patients") else without_places(plain(cfg)),
-        "settings": wandb.Settings(silent=True, console="off"),
     }
-    theirs = {name: value for name, value in settings.items() if name not in OURS}
     try:
-        return wandb.init(**ours | theirs)
+        ours["settings"] = wandb.Settings(silent=True, console="off", init_timeout=PATIENCE)
+        return _init(ours | {name: v for name, v in settings.items() if name not in OURS})
+    except ValidationError as error:
+        raise UserError(explain("W&B", error)) from error
     except (TypeError, wandb.Error) as error:
         raise UserError(f"logger: {error}") from error
 
@@ -83,6 +89,32 @@ def without_places(config: dict[str, Any]) -> dict[str, Any]:
         return UNSAID if isinstance(value, str) and {"/", "\\"} & set(value) else value
 
     return {**config, "data": told(config["data"]), "ckpt_path": told(config.get("ckpt_path"))}
+
+
+def _init(settings: dict[str, Any]) -> "wandb.Run":
+    """A run at the server; offline where that does not answer: no training is lost by it."""
+    import wandb
+
+    try:
+        return wandb.init(**settings)
+    except wandb.errors.AuthenticationError:
+        raise
+    except wandb.errors.CommError as error:
+        why = str(error).splitlines()[0]
+        log.warning("W&B: no answer (%s): this run waits in its folder for wandb sync", why)
+        wandb.teardown()  # it would hold the run's id
+        return wandb.init(**settings | {"mode": "offline"})
+
+
+def _wanted_mode() -> str | None:
+    """What WANDB_MODE says; UserError for what W&B does not know."""
+    import wandb
+
+    mode = os.environ.get("WANDB_MODE") or None
+    known = get_args(wandb.Settings.model_fields["mode"].annotation)
+    if mode not in (None, *known):
+        raise UserError(f"WANDB_MODE is one of {', '.join(known)}; it is {mode!r}")
+    return mode
 
 
 def place_of(name: str, folder: Path) -> tuple[str, str]:

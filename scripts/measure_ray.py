@@ -155,7 +155,7 @@ def cpu_seconds(process: int) -> float:
 def read(path: Path) -> str:
     """The text of a file of /proc; empty when its process has ended."""
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except OSError:
         return ""
 

@@ -3,8 +3,6 @@
 import hydra  # noqa: F401
 from hydra.core.plugins import Plugins
 
-import oadls.sweep.member
-import oadls.sweep.sampler
 import oadls.sweep.study  # noqa: F401
 
 Plugins.instance()

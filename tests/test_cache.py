@@ -130,3 +130,14 @@ def test_records_are_read_as_safetensors_reads_them(dtype):
     assert ours.keys() == theirs.keys() == arrays.keys()
     for name, array in theirs.items():
         np.testing.assert_array_equal(ours[name], array, strict=True)
+
+
+def test_only_a_recipe_of_this_cache_is_deleted(tmp_path: Path) -> None:
+    kept = tmp_path / "other"
+    kept.mkdir()
+    (kept / "recipe.json").write_text("{}")
+    (tmp_path / "cache").mkdir()
+    for name in ("../other", str(kept), ".", ""):
+        with pytest.raises(UserError, match="no recipe"):
+            delete(name, folder=tmp_path / "cache")
+    assert (kept / "recipe.json").is_file()

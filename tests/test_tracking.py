@@ -275,6 +275,39 @@ def test_a_wrong_setting_of_wandb_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_server_that_does_not_answer_loses_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("oadls.tracking.PATIENCE", 0.5)
+    cfg = composed("train", *TINY, "logger.offline=false")
+    with tracked(cfg, tmp_path) as board:
+        assert board is not None
+        assert board.offline
+        board.log({"epoch": 0})
+    assert "W&B: no answer" in caplog.text
+    (kept,) = read_boards(tmp_path)
+    assert kept.told["exit_code"] == 0
+
+
+def test_a_wrong_mode_of_wandb_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "off")
+    told = r"WANDB_MODE is one of online, offline, .*disabled.* 'off'"
+    with pytest.raises(UserError, match=told), tracked(composed("train", *TINY), tmp_path):
+        pass
+
+
+def test_wandb_is_switched_off_without_a_key_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with tracked(composed("train", *TINY), tmp_path) as board:
+        assert board is not None
+        board.log({"epoch": 0})
+    assert not list(tmp_path.rglob("*.wandb"))
+
+
 def test_other_loggers_start_no_run(tmp_path: Path) -> None:
     with tracked(composed("train"), tmp_path) as board:
         assert board is None

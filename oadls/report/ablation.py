@@ -65,7 +65,10 @@ def read_runs(folder: Path) -> Runs:
         config = read_settings(file.parent / "config.yaml")
         predictions = read_csv(file.parent / "predictions.csv", dtype={"group": str})
         key = (str(config["cells"]), str(config["without"]))
-        found.setdefault(key, {})[int(config["seed"])] = (json.loads(file.read_text()), predictions)
+        found.setdefault(key, {})[int(config["seed"])] = (
+            json.loads(file.read_text(encoding="utf-8")),
+            predictions,
+        )
     return found
 
 

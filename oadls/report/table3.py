@@ -69,7 +69,7 @@ def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and predictions.csv of a finished run."""
     predictions = read_csv(row.folder / "predictions.csv", dtype={"group": str})
-    return json.loads((row.folder / "metrics.json").read_text()), predictions
+    return json.loads((row.folder / "metrics.json").read_text(encoding="utf-8")), predictions
 
 
 def _record(
@@ -93,7 +93,7 @@ def _record(
     if run:
         record |= {"weights": _weights(row, run[0]), **_scores(run[0]["test"])}
         record["withheld"] = run[0]["withheld"]
-        measured = json.loads(cost.read_text()) if cost.is_file() else {}
+        measured = json.loads(cost.read_text(encoding="utf-8")) if cost.is_file() else {}
         record |= {name: measured.get(name) for name in COSTS}
     return record
 

@@ -204,7 +204,7 @@ def peak_memory() -> Iterator[list[float]]:
 
 def anonymous_mb() -> float:
     """Memory that only this process holds: not the pages of mapped files."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon"))
 
 

@@ -153,7 +153,7 @@ def _output(command: list[str]) -> str:
 def _processor() -> str:
     """Name, family and model: cloud machines hide which EPYC or Xeon they are."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     pairs = [line.partition(":") for line in reversed(lines)]  # the first core's stay
@@ -178,7 +178,7 @@ def save(rows: list[Row], file: Path) -> None:
             for row in rows
         ],
     }
-    file.write_text(json.dumps(found, indent=2, ensure_ascii=False))
+    file.write_text(json.dumps(found, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def as_markdown(rows: list[Row]) -> str:
