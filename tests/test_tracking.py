@@ -404,13 +404,20 @@ def test_every_figure_of_cells_or_patients_is_known_as_personal(finished: Path) 
     assert {"confusion_test", "flow"} <= {name for name in shown if not PERSONAL.fullmatch(name)}
 
 
-def test_where_the_data_lie_is_sent_where_it_is_asked_for(tmp_path: Path) -> None:
-    place = tmp_path / "Jane Doe"
-    cfg = composed("train", *TINY, f"data.root='{place}'")
+@pytest.mark.parametrize("asked", [False, True])
+def test_where_the_data_lie_is_sent_where_it_is_asked_for(
+    asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["data.root=/clinic/JaneDoe", "seed=3"]
+    cfg = composed("train", *TINY, *words, f"logger.patients={asked}")
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
     with tracked(cfg, tmp_path):
         pass
     (board,) = read_boards(tmp_path)
-    assert "Jane" not in json.dumps(board.told["config"])
+    told = b"".join(file.read_bytes() for file in board.folder.rglob("*") if file.is_file())
+    assert (b"JaneDoe" in told) == asked
+    assert b"seed=3" in told
+    assert sys.argv[1:] == words
     assert board.told["config"]["data"]["name"] == "synthetic"
     assert board.told["config"]["training"] == plain(cfg)["training"]
 
