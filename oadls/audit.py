@@ -1,4 +1,4 @@
-"""python -m oadls.audit data=NAME [experiment=NAME]: why a score on these cells may be too good.
+"""python -m oadls.audit data=NAME [+experiment=NAME]: why a score on these cells may be too good.
 
 Exit status 0: nothing found; 1: findings; 2: could not run.
 """
@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from oadls.baselines.floors import pooled_features, probe
+from oadls.commands import command
 from oadls.data.collect import duplicate_pairs
 from oadls.data.split import Split, grouped_kfold, image_kfold
-from oadls.errors import UserError, tell_user
+from oadls.errors import UserError
 from oadls.experiment import Experiment, build, list_cells
 from oadls.features import Views
 from oadls.leakage.background import disc_radius, hide_cell, no_background
@@ -27,7 +27,6 @@ from oadls.leakage.identity import two_sides
 from oadls.leakage.inflation import inflation, patients_known
 from oadls.leakage.shortcuts import shortcuts
 from oadls.leakage.trial import Trial
-from oadls.passwords import without_passwords
 from oadls.pipeline import PreparedCells
 from oadls.report.audit import print_audit, save_audit
 
@@ -109,9 +108,7 @@ def background_features(experiment: Experiment) -> np.ndarray:
     return pooled_features(experiment, views=views)
 
 
-@without_passwords
-@hydra.main(config_path="../conf", config_name="audit")
-@tell_user
+@command("audit")
 def main(cfg: DictConfig) -> None:
     if audit(cfg, Path(HydraConfig.get().runtime.output_dir)):
         raise Found(1)

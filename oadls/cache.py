@@ -30,6 +30,7 @@ from safetensors.numpy import save as encode_arrays
 from oadls.errors import UserError
 from oadls.shards import Arrays, Draft, Shards, forget_files, shards_in
 from oadls.store import READ_ONLY, Store, explain
+from oadls.streams import accept_every_letter, speak_utf8
 
 FORMAT = 3  # of a record: XXH3 of its key and body (8 bytes), body: safetensors, compressed or not
 CHECKSUM = 8  # bytes
@@ -183,7 +184,8 @@ def _split(value: bytes | memoryview) -> tuple[bytes, bytearray]:
 
 
 def _key(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()  # LMDB keys end at 511 bytes, paths do not
+    # LMDB keys end at 511 bytes, paths do not, which may hold bytes that are no text
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 def _publish_recipe(path: Path, recipe: dict[str, Any], *, needed: bool = False) -> None:
@@ -250,7 +252,7 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
 def delete(name: str, *, folder: Path | None = None) -> None:
     """Delete one recipe with all that it holds. Raises UserError when there is none."""
     path = (folder or cache_folder()).resolve() / name
-    if not (path / "recipe.json").is_file():
+    if path.name != name or not (path / "recipe.json").is_file():
         raise UserError(f"cache: no recipe {name} in {path.parent}")
     _store(path).close()
     forget_files()
@@ -265,13 +267,15 @@ def delete(name: str, *, folder: Path | None = None) -> None:
 def main(arguments: list[str] | None = None) -> int:
     from datetime import datetime
 
-    from rich.console import Console
     from rich.table import Table
+
+    from oadls.terminal import console
 
     parser = argparse.ArgumentParser(prog="python -m oadls.cache", description="The cache.")
     parser.add_argument("--delete", nargs="+", metavar="NAME", help="recipes to delete, or: all")
     options = parser.parse_args(arguments)
-    console = Console()
+    accept_every_letter()
+    terminal = console()
     names = options.delete or []
     if names == ["all"]:
         names = [entry["name"] for entry in recipes()]
@@ -279,17 +283,18 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             delete(name)
         except UserError as error:
-            console.print(str(error), style="red")
+            terminal.print(str(error), style="red")
             return 1
-        console.print(f"deleted {name}")
+        terminal.print(f"deleted {name}")
     table = Table("recipe", "records", "MB", "last written", title=str(cache_folder()))
     for entry in recipes():
         written = datetime.fromtimestamp(entry["modified"]).strftime("%Y-%m-%d %H:%M")
         records = "damaged" if entry["records"] is None else str(entry["records"])
         table.add_row(entry["name"], records, f"{entry['bytes'] / 1e6:.1f}", written)
-    console.print(table)
+    terminal.print(table)
     return 0
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main())

@@ -19,13 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
-from oadls.errors import UserError, run_command
+from oadls.command_line import understood
+from oadls.commands import run_command
+from oadls.errors import UserError
 from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
 from oadls.rows import Row, find_rows, reason, trained_before
-from oadls.settings import outputs_folder
+from oadls.settings import below, outputs_folder
+from oadls.streams import speak_utf8
+from oadls.terminal import console
 from oadls.trust import as_argument, as_names
 
 USAGE = (
@@ -40,7 +43,8 @@ def compare(settings: dict[str, str]) -> Path:
 
     raises UserError that names the rows that failed, when everything else is done
     """
-    cells, more = settings["cells"], [f"{k}={v}" for k, v in settings.items() if k not in OWN]
+    more = understood([f"{k}={v}" for k, v in settings.items() if k not in OWN])
+    cells = settings["cells"]
     folder = Path(settings.get("folder") or default_folder(cells, settings.get("schedule")))
     names = as_names(settings["rows"]) if "rows" in settings else None
     rows = find_rows(folder, cells, overrides=more, names=names)
@@ -63,7 +67,7 @@ def compare(settings: dict[str, str]) -> Path:
 def default_folder(cells: str, schedule: str | None) -> Path:
     """Where the table of these cells goes."""
     name = f"{cells}-{schedule}" if schedule else cells
-    return outputs_folder() / "table3" / name
+    return below(outputs_folder() / "table3", name, setting="cells, schedule")
 
 
 def train_rows(rows: Sequence[Row], board: "Board", *, number: int) -> None:
@@ -97,7 +101,7 @@ class Board:
 
     rows: dict[str, Row]
     faults: dict[str, str] = field(default_factory=dict)
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=console)
 
     def tell(self, event: Event, job: Job, ending: Ending) -> None:
         """A line for what happened."""
@@ -127,7 +131,7 @@ class Board:
             self._say(name, "was done before" if ending.status is None else f"done in {minutes}")
 
     def _say(self, name: str, text: str, style: str = "") -> None:
-        self.console.print(f"{name:28}{escape(text)}", style=style, soft_wrap=True)
+        self.console.print(f"{name:28}{text}", style=style, soft_wrap=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -142,4 +146,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from oadls.errors import UserError, run_command
+from oadls.commands import run_command
+from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.fitted import Fitted, fitted_of
+from oadls.streams import speak_utf8
 from oadls.training import quiet
 from oadls.trust import check_entry, read_config
 
@@ -109,4 +111,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -7,13 +7,11 @@ other cells are: those of patients that the checkpoint has seen are left out.
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from oadls.errors import tell_user
+from oadls.commands import command
 from oadls.evaluation import load_cards, predict_again, predict_new
-from oadls.passwords import without_passwords
 from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
 from oadls.run import write_fit
@@ -38,9 +36,7 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return report_run(run, page=cfg.report)
 
 
-@without_passwords
-@hydra.main(config_path="../conf", config_name="evaluate")
-@tell_user
+@command("evaluate")
 def main(cfg: DictConfig) -> None:
     with trusting(cfg.trust), together(make_trainer(cfg.trainer, logger=False)):
         evaluate(cfg, agree(Path(HydraConfig.get().runtime.output_dir)))

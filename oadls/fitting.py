@@ -45,7 +45,7 @@ def fit_all(
     """
     judge = None
     if experiment.config.get("trial") is not None:
-        from oadls.sweep.trial import note_cells  # heavy, and for the trials of a sweep alone
+        from oadls.sweep.member import note_cells  # heavy, and for the trials of a sweep alone
 
         note_cells(experiment)
     if experiment.config.get("pruner"):

@@ -3,13 +3,10 @@
 A command line with a password in it is refused, before anything is written.
 """
 
-import functools
 import re
-import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
-from oadls.errors import UserError, told
+from oadls.errors import UserError
 
 SECRET = r"(?:password|passwd|secret|token|api_?key)"
 PATTERNS = (
@@ -39,17 +36,3 @@ def refuse_passwords(arguments: Iterable[str]) -> None:
             name, given, _ = argument.partition("=")
             what = name if given and "://" not in name else "arguments"
             raise UserError(f"{what}: {RULE}; {WAYS}")
-
-
-def without_passwords(main: Callable[..., Any]) -> Callable[..., Any]:
-    """A command of Hydra's that is refused before Hydra has written its arguments down."""
-
-    @functools.wraps(main)
-    def run(*arguments: Any) -> Any:
-        try:
-            refuse_passwords(sys.argv[1:])
-        except UserError as error:
-            raise told(error) from None
-        return main(*arguments)
-
-    return run

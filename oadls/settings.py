@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.cache import cache_folder
 from oadls.errors import UserError
+from oadls.names import LONGEST, printable
 
 # settings that may change on resuming
 RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks", "trust")
@@ -27,6 +28,34 @@ RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_lea
 def project_root() -> str:
     """Folder that holds conf, oadls and outputs, wherever the command is typed."""
     return str(Path(__file__).resolve().parent.parent)
+
+
+def below(folder: Path, name: str, *, setting: str) -> Path:
+    """The folder of that name below another; UserError for a name that leads anywhere else.
+
+    name : one name, or several joined by "/"
+    """
+    parts = str(name).split("/")
+    plain = str(name).isprintable() and not {"", ".", ".."} & set(parts)
+    if not plain or any(len(part.encode()) > LONGEST for part in parts):
+        raise UserError(
+            f"{setting}: the name of a folder in {folder}, of at most {LONGEST} bytes, "
+            f"is not {printable(str(name))!r}"
+        )
+    return Path(folder, *parts)
+
+
+def outputs_folder() -> Path:
+    """Where runs go: beside conf and oadls, or in the working folder where that is read-only."""
+    home = Path(project_root())
+    place = home / "outputs"
+    writable = os.access(place if place.is_dir() else home, os.W_OK)
+    return place if writable else Path.cwd() / "outputs"
+
+
+def outputs_of(name: str) -> str:
+    """Folder of the runs with this name; UserError for a name that leads elsewhere."""
+    return str(below(outputs_folder(), name, setting="name"))
 
 
 def fixed_settings(settings: Mapping[Any, Any]) -> dict[str, Any]:
@@ -95,7 +124,7 @@ def new_folder(name: str, prefix: str = "") -> str:
 
     raises UserError where nothing may be written
     """
-    home = outputs_folder() / name
+    home = Path(outputs_of(name))
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in itertools.count(1):
         folder = home / (f"{prefix}{now}" if number == 1 else f"{prefix}{now}_{number}")
@@ -114,13 +143,9 @@ def new_folder(name: str, prefix: str = "") -> str:
     raise AssertionError
 
 
-def outputs_folder() -> Path:
-    """Where runs go: beside conf and oadls, or in the working folder where that is read-only."""
-    home = Path(project_root())
-    place = home / "outputs"
-    return (
-        place if os.access(place if place.is_dir() else home, os.W_OK) else Path.cwd() / "outputs"
-    )
+def sqlite_file(file: str) -> str:
+    """The address of a SQLite database in a file, whatever characters are in its path."""
+    return "sqlite:///" + file.replace("%", "%25").replace("?", "%3F")
 
 
 def _started_rank() -> int:
@@ -160,8 +185,9 @@ def precision_on(accelerator: str) -> str:
 
 def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
-    OmegaConf.register_resolver("outputs_folder", lambda: str(outputs_folder()), replace=True)
+    OmegaConf.register_resolver("outputs_of", outputs_of, replace=True)
     OmegaConf.register_resolver("new_folder", new_folder, replace=True, use_cache=True)
+    OmegaConf.register_resolver("sqlite_file", sqlite_file, replace=True)
     OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
     OmegaConf.register_resolver("cpu_precision", cpu_precision, replace=True)
     OmegaConf.register_resolver("precision_on", precision_on, replace=True)

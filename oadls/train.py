@@ -3,13 +3,11 @@
 import shutil
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
-from oadls.errors import tell_user
+from oadls.commands import command
 from oadls.experiment import Experiment
 from oadls.fitting import fit_all
-from oadls.passwords import without_passwords
 from oadls.ranks import agree, in_turn, rank, together
 from oadls.report.results import report_run
 from oadls.run import Run
@@ -65,9 +63,7 @@ def _train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     return values if len(values) > 1 else values[0]
 
 
-@without_passwords
-@hydra.main(config_path="../conf", config_name="train")
-@tell_user
+@command("train")
 def main(cfg: DictConfig) -> float | list[float]:
     return train(cfg)
 

@@ -16,6 +16,7 @@ FORKS.set_forkserver_preload(["tests.preloaded"])
 APP = '''
 import os
 import time
+from types import SimpleNamespace
 import hydra
 import oadls.sweep.study as study
 
@@ -26,6 +27,10 @@ def main(cfg):
     """The top of a parabola."""
     with open(os.environ.get("NOTES", "started"), "a") as file:
         file.write(f"{cfg.trial} {os.getpid()} {os.environ.get('OMP_NUM_THREADS')}\\n")
+    if "CELLS" in os.environ:
+        from oadls.sweep.member import note_cells
+
+        note_cells(SimpleNamespace(config=cfg, fingerprint=os.environ["CELLS"], table="abc"))
     if cfg.trial == cfg.broken:
         raise ValueError("a broken trial")
     if cfg.trial == cfg.nan:
@@ -53,7 +58,7 @@ hydra:
     study_name: parabola
     storage: ${oc.env:STORAGE}
     direction: maximize
-    n_trials: 6
+    n_trials: 4
     n_jobs: 1
     sampler: {seed: 0}
     params: {x: "interval(0.0, 1.0)"}

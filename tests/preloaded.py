@@ -3,7 +3,7 @@
 import hydra  # noqa: F401
 from hydra.core.plugins import Plugins
 
-import oadls.sweep.folder
+import oadls.sweep.member
 import oadls.sweep.sampler
 import oadls.sweep.study  # noqa: F401
 

@@ -9,12 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hydra
 import pytest
 import torch
 from omegaconf import DictConfig
 
-from oadls.errors import tell_user
+from oadls import commands
 from oadls.model.classifier import Classifier
 from oadls.ranks import rank
 from oadls.train import train
@@ -41,8 +40,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(arguments, process.returncode, printed)
 
 
-@hydra.main(config_path="../conf", config_name="train")
-@tell_user
+@commands.command("train")
 def main(cfg: DictConfig) -> None:
     step_of = Classifier.training_step
 

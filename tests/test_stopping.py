@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oadls.errors import run_command
+from oadls.commands import run_command
 from oadls.stopping import SIGNALS, Stopped, stoppable
 from oadls.training import same_training
 

@@ -1,5 +1,6 @@
 """The names of classes: as they stand in folders and tables, and as settings name them."""
 
+import contextlib
 import logging
 import re
 import unicodedata
@@ -12,49 +13,15 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from oadls.data.words import words
 from oadls.errors import UserError
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = frozenset(  # words by which programs and people say that something is not known
-    [
-        "nan",
-        "none",
-        "null",
-        "nil",
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "#n/a",
-        "#na",
-        "<na>",
-        "nd",
-        "n/d",
-        "n.d.",
-        "nat",
-        "?",
-        "??",
-        "-",
-        "--",
-        ".",
-        "..",
-        "missing",
-        "unknown",
-        "unlabelled",
-        "unlabeled",
-        "unclassified",
-        "unbekannt",
-        "inconnu",
-        "desconocido",
-        "sconosciuto",
-        "anonymous",
-        "anonym",
-        "undefined",
-        "not_available",
-        "未知",
-        "不明",
-    ]
+UNKNOWN = words(  # words by which programs and people say that something is not known
+    "nan none null nil na n/a n.a. n.a #n/a #na <na> nd n/d n.d. nat ? ?? - -- . .. missing "
+    "unknown unlabelled unlabeled unclassified unbekannt inconnu desconocido sconosciuto "
+    "anonymous anonym undefined not_available 未知 不明"
 )
 
 
@@ -92,22 +59,34 @@ def name_classes(
 
 
 def rename_labels(
-    labels: Iterable[str | None], names: Mapping[Any, object] | None
+    labels: Iterable[str | None],
+    names: Mapping[Any, object] | Sequence[Sequence[object]] | None,
 ) -> list[str | None]:
     """Labels by the names that a setting gives them; UserError for one that no image has.
 
-    names : label as it stands in the folders or the table -> class; None leaves all as they are
+    names : label as it stands in the folders or the table -> class, or lists of labels that are
+        one class, called as the first (Hydra takes no quotes before a colon); None leaves all as
+        they are
     """
     labels = list(labels)
     if not names:
         return labels
     found = {label for label in labels if label is not None}
-    new = {name_class(old, found, owner="data.labels"): str(name) for old, name in names.items()}
-    if unknown := sorted(set(new) - found):
+    if isinstance(names, Mapping):
+        pairs = list(names.items())
+    else:
+        pairs = [(label, alike[0]) for alike in names if alike for label in alike]
+    owner = "data.rename"
+    new = {name_class(old, found, owner=owner): _named(name, found) for old, name in pairs}
+    if unknown := sorted(set(new) - found - set(new.values())):
         raise UserError(
-            f"data.labels: {', '.join(unknown)} is no label; there are {', '.join(sorted(found))}"
+            f"data.rename: {', '.join(unknown)} is no label; there are {', '.join(sorted(found))}"
         )
     return [None if label is None else new.get(label, label) for label in labels]
+
+
+def _named(name: object, found: Collection[str]) -> str:
+    return name_class(name, found, owner="data.rename")
 
 
 def forget_unknown(
@@ -126,8 +105,8 @@ def forget_unknown(
     values = list(values)
     found = {value for value in values if value is not None}
     if missing is not None:
-        words = {name_class(word, found, owner="data.missing") for word in missing} - set(named)
-        return [None if value in words else value for value in values]
+        unknown = {name_class(word, found, owner="data.missing") for word in missing} - set(named)
+        return [None if value in unknown else value for value in values]
     doubtful = sorted(v for v in found if v.strip().lower() in UNKNOWN and v not in named)
     if doubtful:
         rows = sum(value in doubtful for value in values)
@@ -150,11 +129,10 @@ def refuse_near_labels(labels: Iterable[str | None], *, named: Collection[str] =
         groups.setdefault(_spelling(label), set()).add(label)
     for near in (sorted(group) for _, group in sorted(groups.items()) if len(group) > 1):
         if not set(near) <= set(named):
-            one, *others = near
-            same = ", ".join(f"'{other}': '{one}'" for other in others)
+            alike = ",".join(f"'{name}'" for name in near)
             raise UserError(
-                f"data: the labels {', '.join(map(repr, near))} differ in spelling alone: "
-                f'data.labels="{{{same}}}" makes one class of them, naming all of them in '
+                f"data: the labels {alike} differ in spelling alone: "
+                f'data.rename="[[{alike}]]" makes one class of them, naming all of them in '
                 "data.classes keeps them apart"
             )
 
@@ -215,14 +193,10 @@ def check_trainable(table: pd.DataFrame, *, classes: Sequence[str]) -> None:
 def _readings(name: str) -> frozenset[tuple[str, str]]:
     """What YAML and Hydra's command line make of a name, as comparable keys."""
     found = set()
-    try:
+    with contextlib.suppress(yaml.YAMLError):
         found.add(_key(yaml.safe_load(name)))
-    except yaml.YAMLError:
-        pass
-    try:
+    with contextlib.suppress(HydraException):
         found.add(_key(OverridesParser.create().parse_override(f"name={name}").value()))
-    except HydraException:
-        pass
     return frozenset(found)
 
 

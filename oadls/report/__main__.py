@@ -6,9 +6,11 @@ against : another run on the same cells, compared cell by cell and patient by pa
 import sys
 from pathlib import Path
 
-from oadls.errors import UserError, run_command
+from oadls.commands import run_command
+from oadls.errors import UserError
 from oadls.report.results import report_run
 from oadls.run import Run, read_run
+from oadls.streams import speak_utf8
 
 USAGE = "usage: python -m oadls.report run=FOLDER [against=FOLDER]"
 
@@ -48,4 +50,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -14,12 +14,14 @@ import pandas as pd
 from hydra.experimental.callback import Callback
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from oadls.comparison import compare_paired, stack
+from oadls.publish import publish_table
 from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
+from oadls.tables import read_csv
+from oadls.terminal import console
 from oadls.trust import read_settings
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ def write_ablation(folder: Path) -> pd.DataFrame:
     """Compare the finished runs below a multirun's folder; print, and write table and figure."""
     runs = read_runs(folder)
     table = ablation_table(runs)
-    table.to_csv(folder / "ablation.csv", index=False)
+    publish_table(folder / "ablation.csv", table)
     if len(table):
         save(plot_ablation(table), folder / "ablation")
     print_ablation(table, folder)
@@ -61,7 +63,7 @@ def read_runs(folder: Path) -> Runs:
     found: Runs = {}
     for file in sorted(folder.rglob("metrics.json")):
         config = read_settings(file.parent / "config.yaml")
-        predictions = pd.read_csv(file.parent / "predictions.csv", dtype={"group": str})
+        predictions = read_csv(file.parent / "predictions.csv", dtype={"group": str})
         key = (str(config["cells"]), str(config["without"]))
         found.setdefault(key, {})[int(config["seed"])] = (json.loads(file.read_text()), predictions)
     return found
@@ -136,5 +138,5 @@ def print_ablation(table: pd.DataFrame, folder: Path) -> None:
             values += [f"{row[f'{score} gain']:+.3f}", interval_text(interval)]
             values.append(shown(row[f"{score} p"], 3))
         printed.add_row(row["cells"], row["stage"], str(row["seeds"]), *values)
-    Console(width=120).print(printed)
+    console(width=120).print(printed)
     log.info("table and figure of the ablation: %s", folder / "ablation.csv")

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from oadls.publish import publish_table, publish_text
 from oadls.report.figures import plot_cells, save
 
 Level = Literal["info", "warning", "alarm"]
@@ -74,9 +75,7 @@ class Page:
 
     def save_table(self, name: str, table: pd.DataFrame) -> None:
         """A table for other programs alone."""
-        place = self.folder / "tables" / f"{name}.csv"
-        place.parent.mkdir(exist_ok=True)
-        table.to_csv(place, index=False)
+        publish_table(self.folder / "tables" / f"{name}.csv", table)
 
     def table(
         self,
@@ -137,9 +136,7 @@ class Page:
         )
         html = environment.get_template("page.html").render(sections=self.sections, **facts)
         place = self.folder / "report.html"
-        draft = place.with_suffix(".draft")
-        draft.write_text(html, encoding="utf-8")
-        draft.rename(place)
+        publish_text(place, html)
         return place
 
     def _add(self, **block: Any) -> None:

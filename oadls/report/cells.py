@@ -1,9 +1,9 @@
 """What a source has found, said before anything is read: folders, classes, patients, the rest."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +26,9 @@ def print_found(
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    log.info("%s: %s", name, describe_classes(cells.table, classes=classes, positive=positive))
-    table = Table(title=Text(f"Images of {name}"))
+    told = describe_classes(cells.table, classes=classes, positive=positive)
+    log.info("%s: %s", name, _printable(told))
+    table = Table(title=Text(_printable(f"Images of {name}")))
     for column in COLUMNS:
         table.add_column(column, justify="right" if column == "images" else "left")
     for row in found_rows(cells):
@@ -38,7 +39,7 @@ def print_found(
 def describe_classes(
     table: pd.DataFrame, *, classes: Sequence[str], positive: str | None = None
 ) -> str:
-    """ "2 classes: all (positive) with 12 cells of 3 patients, hem with 8 cells, patients unknown"."""
+    """ "2 classes: all (positive) with 12 cells of 3 patients, hem with 8, patients unknown"."""
     told = []
     for label in classes:
         sign = " (positive)" if label == positive else ""
@@ -54,9 +55,10 @@ def found_rows(cells: Cells) -> list[tuple[str, ...]]:
     table, left = cells.table, cells.left
     folders, aside = _folders(table["name"]), _folders(left["path"])
     for depth in range(DEEPEST, -1, -1):
-        places = folders.map(_to(depth))
-        nearest = partial(_nearest, known=set(places), depth=depth)
-        rows = _rows(table, places, left, aside.map(nearest))
+        places = [_to(folder, depth) for folder in folders]
+        known = set(places)
+        nearest = [_nearest(folder, known=known, depth=depth) for folder in aside]
+        rows = _rows(table, places, left, nearest)
         if len(rows) <= MOST_ROWS:
             break
     reasons = cells.excluded.groupby("reason")["path"]
@@ -67,26 +69,29 @@ def found_rows(cells: Cells) -> list[tuple[str, ...]]:
 
 
 def _rows(
-    table: pd.DataFrame, folder: pd.Series, left: pd.DataFrame, aside: pd.Series
+    table: pd.DataFrame, places: list[str], left: pd.DataFrame, aside: list[str]
 ) -> list[tuple[str, ...]]:
-    reasons = {place: _reasons(part) for place, part in left.groupby(aside.to_numpy())}
+    reasons = {
+        str(place): _reasons(part) for place, part in left.groupby(np.array(aside, dtype=object))
+    }
     rows = []
-    labels = table["label"].fillna("-")
-    for (place, label), part in table.groupby([folder.to_numpy(), labels.to_numpy()]):
-        told = reasons.pop(place, "")
+    labels = ["-" if label is None else _printable(label) for label in table["label"]]
+    keys = [np.array(values, dtype=object) for values in (places, labels)]
+    for (place, label), part in table.groupby(keys):
+        told = reasons.pop(str(place), "")
         rows.append((str(place), str(label), _number(len(part)), _patients(part), told))
     rows += [(str(place), "-", "0", "", told) for place, told in reasons.items()]
     return sorted(rows, key=lambda row: row[0])
 
 
-def _folders(names: pd.Series) -> pd.Series:
-    """The folder of each path."""
-    return names.astype(str).str.rpartition("/")[0] if len(names) else names.astype(object)
+def _folders(names: Iterable[str]) -> list[str]:
+    """The folder of each path, as it can be shown: pandas groups by no other text."""
+    return [_printable(name.rpartition("/")[0]) for name in names]
 
 
-def _to(depth: int) -> Callable[[str], str]:
+def _to(folder: str, depth: int) -> str:
     """The first so many folders of a path, "." for those that lie in none."""
-    return lambda folder: "/".join(folder.split("/")[:depth]) or "."
+    return "/".join(folder.split("/")[:depth]) or "."
 
 
 def _nearest(folder: str, *, known: Collection[str], depth: int) -> str:
@@ -99,13 +104,13 @@ def _nearest(folder: str, *, known: Collection[str], depth: int) -> str:
 
 
 def _reasons(left: pd.DataFrame) -> str:
-    groups = left.groupby("reason")["path"]
-    return "\n".join(
-        reason
-        if paths.iloc[0].endswith("/")
-        else f"{_number(len(paths))}: {reason} ({paths.iloc[0].rpartition('/')[2] or '.'})"
-        for reason, paths in groups
-    )
+    """One line a reason: how many, why, and the first of them."""
+    lines = []
+    for reason, paths in left.groupby("reason")["path"]:
+        first = str(paths.iloc[0])
+        last = first.rpartition("/")[2]
+        lines.append(f"{_number(len(paths))}: {reason} ({last})" if last else str(reason))
+    return "\n".join(lines)
 
 
 def _count(part: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from oadls.experiment import Experiment
 from oadls.metrics import scores
 from oadls.operating import Operating, operate
 from oadls.patients import patient_scores, patient_table
+from oadls.publish import publish_table, publish_text
 from oadls.report.terminal import print_summary
 from oadls.run import Fit, Run, pool_networks, prediction_rows, probabilities_of, sides_of
 from oadls.statistics import group_intervals
@@ -32,7 +33,7 @@ def report_run(run: Run, *, page: bool, against: Run | None = None) -> Metrics:
     operating = operate_run(run)
     metrics = score_run(run, floors, operating)
     write_tables(run, floors)
-    (run.folder / "metrics.json").write_text(json.dumps(metrics, indent=2, allow_nan=False))
+    publish_text(run.folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False))
     if page:
         from oadls.report.page import write_report  # heavy, and a sweep's trials need none
 
@@ -126,17 +127,18 @@ def patients_of(run: Run) -> pd.DataFrame:
 def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
     """The tables that other programs read."""
     folder, table = run.folder, run.table
-    prediction_table(run.test, table, run.classes).to_csv(folder / "predictions.csv", index=False)
-    table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
-    run.experiment.cells.excluded.to_csv(folder / "excluded.csv", index=False)
+    told = prediction_table(run.test, table, run.classes)
+    publish_table(folder / "predictions.csv", told)
+    publish_table(folder / "cells.csv", table.drop(columns="detail_hash"))
+    publish_table(folder / "excluded.csv", run.experiment.cells.excluded)
     if len(run.history):
-        run.history.to_csv(folder / "history.csv", index=False)
+        publish_table(folder / "history.csv", run.history)
     if floors:
         columns = {"path": table["path"].to_numpy()[run.test["row"]]}
         for name, test in floors.items():
             for label, column in zip(run.classes, probabilities_of(test).T, strict=True):
                 columns[f"{name}_prob_{label}"] = column
-        pd.DataFrame(columns).to_csv(folder / "floors.csv", index=False)
+        publish_table(folder / "floors.csv", pd.DataFrame(columns))
 
 
 def prediction_table(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from oadls.comparison import compare_paired, holm, stack
 from oadls.metrics import SCORES
 from oadls.report.paper import TABLE_3, contradictions
 from oadls.rows import Row
+from oadls.tables import read_csv
 
 OURS = "oadls"
 RANKED = "precision"  # the score by which the paper's fitness ranks, and the verdict speaks
@@ -67,7 +68,7 @@ def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
 
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and predictions.csv of a finished run."""
-    predictions = pd.read_csv(row.folder / "predictions.csv", dtype={"group": str})
+    predictions = read_csv(row.folder / "predictions.csv", dtype={"group": str})
     return json.loads((row.folder / "metrics.json").read_text()), predictions
 
 

@@ -6,10 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from oadls.publish import publish_table
 from oadls.report.builder import Page
 from oadls.report.table3 import records_of, table_3
 from oadls.report.table3_figures import plot_rows
@@ -26,6 +25,7 @@ from oadls.report.table3_shown import (
 from oadls.report.table3_verdict import verdict
 from oadls.rows import Row
 from oadls.size import COUNTED
+from oadls.terminal import console
 
 WIDTH = 132  # of the terminal's table where the output is a file or a pipe
 FIGURES = {"fig10": ("accuracy", "precision", "f1"), "fig11": ("sensitivity", "specificity")}
@@ -50,7 +50,7 @@ def write_table3(folder: Path, rows: Sequence[Row], faults: Mapping[str, str]) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = table_3(rows, faults)
-    table.to_csv(folder / "table3.csv", index=False)
+    publish_table(folder / "table3.csv", table)
     (folder / "table3.md").write_text(as_markdown(table), encoding="utf-8")
     page = write_page(folder, table)
     print_table(table, page)
@@ -127,19 +127,17 @@ def _unbroken(text: str) -> str:
 
 def print_table(table: pd.DataFrame, page: Path) -> None:
     """Scores, gains and the verdict, to a reader of the terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, highlight=False)
+    terminal = console(width=WIDTH)
     lines = short_rows(table)
     title = "Table 3, per cent (gain: points of macro precision of OADLS-ALDC over the row)"
     printed = Table(title=title)
     for name in lines.columns:
         printed.add_column(name, no_wrap=True)
     for values in lines.itertuples(index=False):
-        printed.add_row(*map(escape, values))
-    console.print(printed)
+        printed.add_row(*values)
+    terminal.print(printed)
     for row in records_of(table[table["failed"] != ""]):
-        console.print(escape(model_text(row)), style="red", soft_wrap=True)
+        terminal.print(model_text(row), style="red", soft_wrap=True)
     for line in (*notes(table), verdict(table)):
-        console.print(escape(line))
-    console.print(f"Everything is in {page}", soft_wrap=True)
+        terminal.print(line)
+    terminal.print(f"Everything is in {page}", soft_wrap=True)

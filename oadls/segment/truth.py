@@ -131,7 +131,8 @@ def _pairs(key: object, value: object) -> Iterable[tuple[int, str]]:
     """(code, region) of an entry, whichever of the two comes first."""
     if isinstance(key, str) and key in REGIONS:
         several = isinstance(value, Sequence) and not isinstance(value, str)
-        return [(_code(one), key) for one in (value if several else [value])]  # type: ignore[union-attr]
+        codes: Iterable[object] = value if several else [value]  # type: ignore[assignment]
+        return [(_code(code), key) for code in codes]
     return [(_code(key), _region(value))]
 
 

@@ -18,6 +18,7 @@ from oadls.experiment import Experiment
 from oadls.metrics import scores
 from oadls.statistics import group_intervals
 from oadls.sweep.folder import Sweep
+from oadls.tables import read_csv
 from oadls.train import train_in
 
 TESTED = "tested"  # folder of the runs below
@@ -163,7 +164,7 @@ def read_metrics(run: Path) -> dict[str, Any]:
 
 
 def _read_predictions(run: Path) -> pd.DataFrame:
-    return pd.read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
+    return read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
 
 
 def touched(sweep: Sweep) -> Sequence[str]:

@@ -41,6 +41,16 @@ def fold_folder(folder: Path, fold: int | None) -> Path:
     return folder if fold is None else folder / f"fold_{fold}"
 
 
+def make_folder(folder: Path) -> None:
+    """The sweep's folder, in which its database may be; UserError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"sweep: {folder} cannot be made ({error.strerror}); give hydra.sweep.dir=FOLDER"
+        ) from None
+
+
 def write_sweep(config: DictConfig, searched: list[str]) -> None:
     """sweep.yaml, from what Hydra composed for the sweep; no password is in it."""
     hydra = config.hydra

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from oadls.errors import UserError
 from oadls.passwords import RULE, WAYS, holds_password
+from oadls.settings import sqlite_file
 from oadls.trust import named_by_user
 
 
@@ -24,18 +25,18 @@ def open_storage(url: str, **settings: Any) -> RDBStorage:
     raises UserError where there is no such database or it lets nobody in
     """
 
+    template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill it in
+
     def make() -> RDBStorage:
         # a connection may die while a laptop sleeps: each is tried before it is used
-        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True}, **settings)
+        return RDBStorage(template, engine_kwargs={"pool_pre_ping": True}, **settings)
 
     try:
         return _twice(make)
     except (DBAPIError, ImportError, NoSuchModuleError) as error:
         why = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise UserError(
-            f"sweep: {written(url)} cannot be opened ({why}); a password that is missing comes "
-            "from PGPASSWORD or ~/.pgpass"
-        ) from None
+        key = "" if is_file(parsed(url)) else "; its password comes from PGPASSWORD or ~/.pgpass"
+        raise UserError(f"sweep: {written(url)} cannot be opened ({why}){key}") from None
 
 
 def _twice(make: Callable[[], RDBStorage]) -> RDBStorage:
@@ -57,8 +58,7 @@ def parsed(url: Any) -> URL:
         ) from None
     if is_file(found) and found.query and "uri" not in found.query:
         raise UserError(
-            f"hydra.sweeper.storage: {url}: what follows a ? is no part of a file's name; give a "
-            "name or a hydra.sweep.dir without one"
+            f"hydra.sweeper.storage: {url}: what follows a ? is no part of a file's name; write %3F"
         )
     return found
 
@@ -78,7 +78,7 @@ def written(url: str) -> str:
     """An address without its password; of a file its absolute path."""
     bare = parsed(url)._replace(password=None)  # `set` takes None for no change
     if is_file(bare) and bare.database and not bare.query:
-        bare = bare.set(database=str(Path(bare.database).absolute()))
+        return sqlite_file(str(Path(bare.database).absolute()))
     return bare.difference_update_query(_secrets(bare)).render_as_string(hide_password=False)
 
 
@@ -94,7 +94,7 @@ def stored(folder: Path, url: str) -> RDBStorage:
     own = folder / Path(found.database or "").name
     inside = is_file(found) and not found.query and own.resolve().parent == folder.resolve()
     if inside and own.is_file():
-        return open_storage(found.set(database=str(own.absolute())).render_as_string())
+        return open_storage(sqlite_file(str(own.absolute())))
     if inside and not Path(str(found.database)).is_file():
         raise UserError(f"sweep: no database {found.database}")
     if url not in named_by_user():

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 from omegaconf import OmegaConf
 
-from oadls.errors import UserError, told
+from oadls.errors import UserError
 from oadls.passwords import RULE, WAYS, holds_password
 from oadls.settings import check_one_device
+from oadls.streams import tell
 
 if TYPE_CHECKING:
     from oadls.sweep.study import Trials
@@ -33,15 +34,17 @@ class TotalSweeper(OptunaSweeper):
         try:
             self._sweep(arguments)
         except UserError as error:
-            raise told(error) from None
+            tell(error)
+            raise SystemExit(1) from None
 
     def _sweep(self, arguments: list[str]) -> None:
-        from oadls.sweep.folder import fold_folder, write_sweep
+        from oadls.sweep.folder import fold_folder, make_folder, write_sweep
         from oadls.sweep.study import search_space
 
         hydra: Any = self.sweeper
         self._check()
         space, fixed, others = search_space(hydra.params or {}, arguments)
+        make_folder(Path(hydra.config.hydra.sweep.dir))
         folds = hydra.config.get("outer_folds") or [None]
         studies = [self._open(space, fold) for fold in folds]
         write_sweep(hydra.config, sorted(space))

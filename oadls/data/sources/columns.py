@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from oadls.data.words import words
 from oadls.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -31,67 +32,13 @@ WORDS = {  # what people call it, without blanks, marks and accents
     "groundtruthmask gtmask maske segmentierung masque mascara maschera маска 掩码 掩膜 マスク",
 }
 # what may stand before or after such a word: patient_id, PatientNo., "no of case", ID-Patient
-EXTRAS = [
-    "id",
-    "ids",
-    "no",
-    "nr",
-    "num",
-    "number",
-    "name",
-    "code",
-    "key",
-    "uid",
-    "uuid",
-    "identifier",
-    "index",
-    "idx",
-    "hash",
-    "pseudonym",
-    "nummer",
-    "kennung",
-    "kuerzel",
-    "kurzel",
-    "numero",
-    "numer",
-    "codigo",
-    "codice",
-    "номер",
-    "编号",
-    "番号",
-    "id号",
-    "号",
-    "的",
-    "の",
-    "s",
-    "of",
-    "der",
-    "des",
-    "de",
-    "del",
-    "di",
-    "the",
-    "our",
-    "original",
-    "path",
-    "file",
-]
-SPLIT_VALUES = frozenset(
-    [
-        "train",
-        "training",
-        "tr",
-        "test",
-        "testing",
-        "te",
-        "val",
-        "valid",
-        "validation",
-        "validate",
-        "dev",
-        "eval",
-        "holdout",
-    ]
+EXTRAS = words(
+    "id ids no nr num number name code key uid uuid identifier index idx hash pseudonym nummer "
+    "kennung kuerzel kurzel numero numer codigo codice номер 编号 番号 id号 号 的 の s of der des "
+    "de del di the our original path file"
+)
+SPLIT_VALUES = words(
+    "train training tr test testing te val valid validation validate dev eval holdout"
 )
 SPLIT_NAME = re.compile(r"(split|set|subset|partition|fold|phase|usage|side|traintest|dataset)s?")
 FUZZY = 5  # letters from which on a misspelt word is still known
@@ -127,13 +74,13 @@ def looks_like(ours: str, name: str) -> bool:
     plain = _plain(name)
     if not plain:
         return False
-    words = set(WORDS[ours].split())
-    if plain in words or (plain.endswith("s") and plain[:-1] in words):
+    known = words(WORDS[ours])
+    if plain in known or (plain.endswith("s") and plain[:-1] in known):
         return True
     rest = _without_extras(plain)
-    if rest & words:
+    if rest & known:
         return True
-    return any(_misspelt(one, word) for one in rest for word in words if len(word) >= FUZZY)
+    return any(_misspelt(one, word) for one in rest for word in known if len(word) >= FUZZY)
 
 
 def _misspelt(written: str, word: str) -> bool:

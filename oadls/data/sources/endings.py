@@ -3,132 +3,24 @@
 import re
 from pathlib import Path
 
+from oadls.data.words import words
+
 # lossless ones first: of two files of one name the earlier one is taken
 IMAGE_ENDINGS = (
     *(".bmp", ".dib", ".png", ".apng", ".tif", ".tiff", ".webp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
     *(".gif", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
 )
-UNREADABLE = frozenset(  # pictures, but of a format that oadls does not read
-    [
-        ".svs",
-        ".ndpi",
-        ".scn",
-        ".mrxs",
-        ".vsi",
-        ".czi",
-        ".lif",
-        ".lsm",
-        ".nd2",
-        ".oib",
-        ".oif",
-        ".dcm",
-        ".dicom",
-        ".nii",
-        ".nrrd",
-        ".mha",
-        ".npy",
-        ".npz",
-        ".h5",
-        ".hdf5",
-        ".zarr",
-        ".mat",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".psd",
-        ".xcf",
-        ".svg",
-        ".eps",
-        ".ai",
-        ".ico",
-        ".icns",
-        ".tga",
-        ".pcx",
-        ".exr",
-        ".hdr",
-        ".raw",
-        ".cr2",
-        ".cr3",
-        ".nef",
-        ".arw",
-        ".dng",
-        ".orf",
-        ".fits",
-        ".pfm",
-        ".jxl",
-        ".jxr",
-        ".wdp",
-        ".avi",
-        ".mp4",
-        ".mov",
-    ]
+UNREADABLE = words(  # pictures, but of a format that oadls does not read
+    ".svs .ndpi .scn .mrxs .vsi .czi .lif .lsm .nd2 .oib .oif .dcm .dicom .nii .nrrd .mha .npy "
+    ".npz .h5 .hdf5 .zarr .mat .avif .heic .heif .psd .xcf .svg .eps .ai .ico .icns .tga .pcx "
+    ".exr .hdr .raw .cr2 .cr3 .nef .arw .dng .orf .fits .pfm .jxl .jxr .wdp .avi .mp4 .mov"
 )
-OTHER = frozenset(  # no pictures: not worth opening
-    [
-        ".txt",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".md",
-        ".rst",
-        ".html",
-        ".htm",
-        ".pdf",
-        ".doc",
-        ".docx",
-        ".xls",
-        ".xlsx",
-        ".ods",
-        ".odt",
-        ".ppt",
-        ".pptx",
-        ".rtf",
-        ".py",
-        ".ipynb",
-        ".m",
-        ".r",
-        ".sh",
-        ".bat",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".ini",
-        ".cfg",
-        ".conf",
-        ".db",
-        ".log",
-        ".url",
-        ".lnk",
-        ".zip",
-        ".gz",
-        ".tgz",
-        ".tar",
-        ".bz2",
-        ".xz",
-        ".7z",
-        ".rar",
-        ".parquet",
-        ".pq",
-        ".feather",
-        ".pkl",
-        ".pt",
-        ".pth",
-        ".ckpt",
-        ".safetensors",
-        ".sqlite",
-        ".md5",
-        ".sha256",
-        ".geojson",
-        ".roi",
-        ".imj",
-        ".bib",
-        ".tex",
-        ".gitkeep",
-        ".gitignore",
-    ]
+OTHER = words(  # no pictures: not worth opening
+    ".txt .csv .tsv .json .jsonl .xml .md .rst .html .htm .pdf .doc .docx .xls .xlsx .ods .odt "
+    ".ppt .pptx .rtf .py .ipynb .m .r .sh .bat .yaml .yml .toml .ini .cfg .conf .db .log .url "
+    ".lnk .zip .gz .tgz .tar .bz2 .xz .7z .rar .parquet .pq .feather .pkl .pt .pth .ckpt "
+    ".safetensors .sqlite .md5 .sha256 .geojson .roi .imj .bib .tex .gitkeep .gitignore"
 )
 BACKUP = re.compile(r"~$|\.(bak|old|orig|tmp|temp|part|partial|crdownload|swp|download)$", re.I)
 MAGIC = (  # first bytes of the formats that oadls reads

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from oadls.data.labels import (
     forget_unknown,
@@ -31,7 +32,7 @@ def load(
     columns: Mapping[str, object] | None = None,
     classes: Sequence[object] | None = None,
     class_folder: int | None = None,
-    labels: Mapping[object, object] | None = None,
+    rename: Mapping[Any, object] | Sequence[Sequence[object]] | None = None,
     missing: Collection[object] | None = None,
 ) -> Cells:
     """List the images below `root`.
@@ -43,14 +44,15 @@ def load(
     classes : the labels that are legal; None takes what comes
     class_folder : which folder of root/1/2/image names the class; 0 for none: no image has a label.
         None takes the first, and asks where that is doubtful. Folders above it become the part
-    labels : a label as it stands in folders or table -> the class that is meant
+    rename : a label as it stands in folders or table -> the class that is meant, or lists of
+        labels that are one class, called as the first
     missing : words that stand for a label or patient that is not known; None asks where such a
         word (NA, none, unknown) is found
     A row of the table without an image is left out and recorded. Patients come from the table
     only: without it no split can keep a patient's cells together.
     raises UserError without an image, for an unknown class, for missing columns, for images both
-        in root and in class folders, for an image named twice in the table, and where it is doubtful
-        what folders, columns or labels mean
+        in root and in class folders, for an image named twice in the table, and where it is
+        doubtful what folders, columns or labels mean
     """
     home = existing_folder(root, source="folder")
     if table is not None:
@@ -60,7 +62,7 @@ def load(
         rows, excluded, left = _list_folders(home, class_folder=class_folder, classes=classes)
     if not rows:
         raise UserError(f"folder: at least one image, {home} has none{_some(excluded | left)}")
-    _name_labels(rows, classes=classes, labels=labels, missing=missing)
+    _name_labels(rows, classes=classes, rename=rename, missing=missing)
     return make_cells(rows, excluded, source="folder", left=left)
 
 
@@ -96,11 +98,11 @@ def _name_labels(
     rows: list[Row],
     *,
     classes: Sequence[object] | None,
-    labels: Mapping[object, object] | None,
+    rename: Mapping[Any, object] | Sequence[Sequence[object]] | None,
     missing: Collection[object] | None,
 ) -> None:
     """Give the rows the labels and patients that are meant, or ask."""
-    renamed = rename_labels([_text(row["label"]) for row in rows], labels)
+    renamed = rename_labels([_text(row["label"]) for row in rows], rename)
     found = {label for label in renamed if label is not None}
     named = name_classes(classes, found) if classes else []
     known = forget_unknown(renamed, column="label", missing=missing, named=named)

@@ -6,163 +6,31 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from oadls.data.words import words
 from oadls.errors import UserError
 
-SPLIT_WORDS = frozenset(  # any of them within a name: "C-NMC_training_data"
-    [
-        "train",
-        "training",
-        "test",
-        "testing",
-        "val",
-        "valid",
-        "validation",
-        "validate",
-        "dev",
-        "devel",
-        "eval",
-        "evaluation",
-        "holdout",
-        "heldout",
-        "fold",
-        "folds",
-        "kfold",
-        "crossval",
-        "cv",
-        "split",
-        "partition",
-        "subset",
-        "unseen",
-        "prelim",
-        "trainset",
-        "testset",
-        "valset",
-        "traindata",
-        "testdata",
-        "trainingsdaten",
-        "testdaten",
-        "validierung",
-        "entrenamiento",
-        "prueba",
-        "validacion",
-        "apprentissage",
-        "entrainement",
-        "addestramento",
-        "训练",
-        "测试",
-        "验证",
-        "训练集",
-        "测试集",
-        "验证集",
-        "訓練",
-        "学習",
-        "テスト",
-        "検証",
-        "обучение",
-        "тест",
-    ]
+SPLIT_WORDS = words(  # any of them within a name: "C-NMC_training_data"
+    "train training test testing val valid validation validate dev devel eval evaluation holdout "
+    "heldout fold folds kfold crossval cv split partition subset unseen prelim "
+    "trainset testset valset traindata testdata trainingsdaten testdaten validierung "
+    "entrenamiento prueba validacion apprentissage entrainement addestramento "
+    "训练 测试 验证 训练集 测试集 验证集 訓練 学習 テスト 検証 обучение тест"
 )
-VARIANT_WORDS = frozenset(  # the whole name: versions of the same pictures, or mere containers
-    [
-        "original",
-        "originals",
-        "segmented",
-        "segmentation",
-        "segmentations",
-        "raw",
-        "processed",
-        "preprocessed",
-        "normalized",
-        "normalised",
-        "normalization",
-        "augmented",
-        "augmentation",
-        "cropped",
-        "crops",
-        "crop",
-        "enhanced",
-        "filtered",
-        "resized",
-        "mask",
-        "masks",
-        "annotation",
-        "annotations",
-        "label",
-        "labels",
-        "gt",
-        "groundtruth",
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "picture",
-        "pictures",
-        "photo",
-        "photos",
-        "data",
-        "dataset",
-        "datasets",
-        "files",
-        "patches",
-        "tiles",
-        "output",
-        "outputs",
-        "result",
-        "results",
-        "bmp",
-        "png",
-        "jpg",
-        "jpeg",
-        "tif",
-        "tiff",
-        "gray",
-        "grey",
-        "grayscale",
-        "greyscale",
-        "rgb",
-        "thumbnails",
-        "thumbs",
-        "overlay",
-        "overlays",
-        "bilder",
-        "daten",
-        "imagenes",
-        "images",
-        "imagini",
-        "dati",
-        "图像",
-        "图片",
-        "数据",
-        "画像",
-        "изображения",
-    ]
+VARIANT_WORDS = words(  # the whole name: versions of the same pictures, or mere containers
+    "original originals segmented segmentation segmentations raw processed preprocessed normalized "
+    "normalised normalization augmented augmentation cropped crops crop enhanced filtered resized "
+    "mask masks annotation annotations label labels gt groundtruth image images img imgs picture "
+    "pictures photo photos data dataset datasets files patches tiles output outputs result results "
+    "bmp png jpg jpeg tif tiff gray grey grayscale greyscale rgb thumbnails thumbs overlay "
+    "overlays bilder daten imagenes images imagini dati 图像 图片 数据 画像 изображения"
 )
 NUMBERED = re.compile(
     r"(fold|kfold|split|cv|part|partition|subset|set|batch|run|patient|patients|pat|subject|subj|"
     r"case|donor|person|participant|slide|smear|patiente?|probe|患者|病人|пациент)\d+[a-z]?"
 )
-ASIDE = frozenset(  # folders below a class whose pictures are drawn over or made from its images
-    [
-        "mask",
-        "masks",
-        "gt",
-        "groundtruth",
-        "segmentation",
-        "segmentations",
-        "segmented",
-        "annotation",
-        "annotations",
-        "label",
-        "labels",
-        "overlay",
-        "overlays",
-        "thumb",
-        "thumbs",
-        "thumbnail",
-        "thumbnails",
-        "preview",
-        "previews",
-    ]
+ASIDE = words(  # folders below a class whose pictures are drawn over or made from its images
+    "mask masks gt groundtruth segmentation segmentations segmented annotation annotations label "
+    "labels overlay overlays thumb thumbs thumbnail thumbnails preview previews"
 )
 DRAWN = (
     "masks?|seg|segm|segmentation|segmented|gt|ground_?truth|labels?|labelled|anno|annotations?|"
@@ -208,7 +76,7 @@ def class_level(
 
 
 def beside(files: Sequence[str]) -> dict[str, str]:
-    """Images that are drawn over others, or made from them: path -> why, as `x_mask.png` at `x.png`.
+    """Images that are drawn over others, or made from them (`x_mask.png`): path -> why.
 
     files : paths below the image root, with "/"
     """

@@ -132,13 +132,13 @@ def _walk(
             links.sort(reverse=True)
             folders.append(links.pop())
         below, litter = folders.pop()
-        place = os.path.join(root, below)
+        place = os.path.join(root, below) if below else str(root)
         if not _is_new(place, seen):
             listing.left[below] = "a link to a folder that is listed already"
             continue
         if below:
             listing.folders.append(below)
-        found = []
+        found: list[tuple[str, str]] = []
         for entry in _entries(place, optional=bool(litter)):
             name = f"{below}/{entry.name}" if below else entry.name
             if not _sure(entry.is_dir):

@@ -3,6 +3,7 @@
 import gzip
 import io
 import logging
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -73,10 +74,10 @@ def _decode(content: bytes, *, path: Path, source: str) -> str:
 
 def _without_hint(text: str) -> tuple[str, str]:
     """The delimiter, and the text without the line "sep=;" by which Excel is told of it."""
-    text = text.lstrip("\ufeff\r\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff\n")
     first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:
-        return first.strip()[-1], rest
+    if told := re.fullmatch(r'"?sep=(.)"?', first, re.IGNORECASE):
+        return told[1], rest
     bare = "".join(first.split('"')[::2])  # what is quoted holds no delimiter
     return max(DELIMITERS, key=bare.count), text
 
