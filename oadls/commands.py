@@ -83,6 +83,9 @@ def run_command(
     except UserError as error:
         tell(error)
         return 1
+    except (InstantiationException, OmegaConfBaseException) as error:  # settings that were loaded
+        tell(_short(error))
+        return 1
     return 0
 
 

@@ -98,7 +98,9 @@ def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experi
 def _predict(
     experiment: Experiment, file: Path, card: Card, sides: np.ndarray, cfg: DictConfig
 ) -> pd.DataFrame:
-    precision = card["config"]["trainer"]["precision"]  # else the metrics of the run would differ
+    precision = card["config"]["trainer"].get(
+        "precision"
+    )  # else the metrics of the run would differ
     trainer = make_trainer(
         cfg.trainer, precision=precision, logger=False, enable_checkpointing=False
     )

@@ -5,8 +5,9 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import wandb
 
 OURS = ("offline", "patients")  # settings that W&B does not know
+PLACES = ("data", "ckpt_path")  # settings that may be paths of the user's
 UNSAID = "(not sent: logger.patients=false)"
 PATIENCE = 8.0  # seconds that a server has to answer in at the start
 STAGING = "WANDB_DATA_DIR"  # where W&B keeps the files of artifacts until they are sent
@@ -71,7 +73,9 @@ def _open(cfg: Any, folder: Path, settings: Mapping[str, Any]) -> "wandb.Run":
     }
     try:
         ours["settings"] = wandb.Settings(silent=True, console="off", init_timeout=PATIENCE)
-        return _init(ours | {name: v for name, v in settings.items() if name not in OURS})
+        theirs = {name: value for name, value in settings.items() if name not in OURS}
+        with nullcontext() if settings.get("patients") else _arguments_without_places():
+            return _init(ours | theirs)
     except ValidationError as error:
         raise UserError(explain("W&B", error)) from error
     except (TypeError, wandb.Error) as error:
@@ -81,14 +85,27 @@ def _open(cfg: Any, folder: Path, settings: Mapping[str, Any]) -> "wandb.Run":
 def without_places(config: dict[str, Any]) -> dict[str, Any]:
     """The config without the paths of its data and of its files: they may name a person."""
 
-    def told(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: told(each) for key, each in value.items()}
-        if isinstance(value, list):
-            return [told(each) for each in value]
-        return UNSAID if isinstance(value, str) and {"/", "\\"} & set(value) else value
+    return {name: _told(config[name]) if name in PLACES else config[name] for name in config}
 
-    return {**config, "data": told(config["data"]), "ckpt_path": told(config.get("ckpt_path"))}
+
+def _told(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _told(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_told(each) for each in value]
+    return UNSAID if isinstance(value, str) and {"/", "\\"} & set(value) else value
+
+
+@contextmanager
+def _arguments_without_places() -> Iterator[None]:
+    """The command line, which W&B notes, without paths."""
+    before = sys.argv
+    words = (word.partition("=") for word in before[1:])
+    sys.argv = [before[0], *(f"{name}{is_}{_told(value)}" for name, is_, value in words)]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _init(settings: dict[str, Any]) -> "wandb.Run":

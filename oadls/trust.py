@@ -72,6 +72,7 @@ OTHERS = ("hydra", "engine", "trust")
 WRITERS = ("default_root_dir", "logger", "callbacks", "plugins", "profiler", "model_registry")
 CSV = {"_target_": "pytorch_lightning.loggers.CSVLogger", "_partial_": True, "name": "logs"}
 NEEDED = ("name", "seed", "data", "split", "pipeline", "crop", "augment", "model")
+OF_NETWORKS = ("optimizer", "training", "trainer")
 DEEP = 50  # nodes within nodes
 MOST, MOST_ENTRY = 1_000_000, 1000  # bytes of a config, of an entry of tune
 SPLIT = re.compile(r"fold_\d+(-\w+)*")  # it names files
@@ -83,7 +84,8 @@ _named: ContextVar[frozenset[str]] = ContextVar("named", default=frozenset())
 @contextmanager
 def trusting(names: Iterable[str] | None) -> Iterator[None]:
     """Within this, what is loaded may also name these: "mylab.Net", wherever it stands."""
-    token = _named.set(_named.get() | frozenset(names or ()))
+    more = [names] if isinstance(names, str) else names or ()
+    token = _named.set(_named.get() | frozenset(more))
     try:
         yield
     finally:
@@ -177,8 +179,8 @@ def _is_card(card: dict[str, Any]) -> bool:
     """Whether a checkpoint says what it has to, in the kinds of values that it has."""
     seen = card["seen"]
     texts = [*card["classes"], card["split"], *seen["images"], *seen["patients"]]
-    plain = all(isinstance(text, str) for text in texts)
-    return plain and isinstance(card["config"], dict) and bool(SPLIT.fullmatch(card["split"]))
+    plain = all(isinstance(text, str) for text in texts) and bool(SPLIT.fullmatch(card["split"]))
+    return plain and {*NEEDED, *OF_NETWORKS} <= set(card["config"])
 
 
 def checked(settings: Mapping[str, Any], file: Path, *, like: Any = None) -> dict[str, Any]:

@@ -27,10 +27,14 @@ from oadls.baselines.keep import find_estimators, read_estimator, write_estimato
 from oadls.errors import UserError
 from oadls.model.weight_file import read_weights
 from oadls.training import check_resumable
-from oadls.trust import read_checkpoint, trusting
+from oadls.trust import NEEDED, OF_NETWORKS, read_checkpoint, trusting
 
 CARD: dict[str, Any] = {
-    "config": {"name": "x", "optimizer": {"_target_": "torch.optim.RMSprop", "lr": 0.1}},
+    "config": {
+        **dict.fromkeys((*NEEDED, *OF_NETWORKS)),
+        "name": "x",
+        "optimizer": {"_target_": "torch.optim.RMSprop", "lr": 0.1},
+    },
     "classes": ["normal", "all"],
     "split": "fold_0",
     "seen": {"images": ["0" * 16], "salt": "s", "patients": ["1" * 32]},
@@ -128,6 +132,7 @@ def test_what_is_no_checkpoint_is_named(place) -> None:
     [
         (("config", "optimizer", "_target_"), "os.system", "optimizer would run os.system"),
         (("config", "name"), "${oc.env:HOME}", "is not followed"),
+        (("config",), {"name": "x"}, "was not written by oadls"),
         (("config",), [1], "was not written by oadls"),
         (("split",), "../../fold_0", "was not written by oadls"),
         (("split",), 3, "was not written by oadls"),

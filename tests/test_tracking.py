@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
+import wandb
 from omegaconf import OmegaConf
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
@@ -17,9 +21,13 @@ from sqlalchemy.engine import make_url
 
 from oadls.errors import UserError
 from oadls.model.classifier import Classifier
-from oadls.report.board import summarise
+from oadls.report import sections
+from oadls.report.board import PERSONAL, log_artifacts, show_run, summarise
 from oadls.report.results import HEADLINE
+from oadls.run import read_run
+from oadls.settings import plain
 from oadls.tracking import tracked
+from oadls.trust import read_checkpoint
 from scripts.wandb_dashboard import dashboard, main, saved, searched
 from tests.boards import Board, read_boards
 from tests.databases import SECRET
@@ -389,3 +397,93 @@ def test_the_dashboard_wants_a_key(capsys: pytest.CaptureFixture, monkeypatch) -
     assert "wandb login" in capsys.readouterr().err
     assert main(["--entity", "team", "--sweep", "none", "--print"]) == 1
     assert "there is no" in capsys.readouterr().err
+
+
+class Noted:
+    """In the place of a W&B run: what it was given."""
+
+    offline = True
+
+    def __init__(self) -> None:
+        self.logged: dict[str, Any] = {}
+        self.summary: dict[str, Any] = {}
+        self.artifacts: list[Any] = []
+
+    def log(self, values: dict[str, Any]) -> None:
+        self.logged |= values
+
+    def log_artifact(self, artifact: Any, aliases: list[str]) -> None:
+        self.artifacts.append(artifact)
+
+
+def texts(noted: Noted) -> str:
+    """All words that were given."""
+    tables = [t for t in noted.logged.values() if isinstance(t, wandb.Table)]
+    told = [json.dumps([table.columns, table.data], default=str) for table in tables]
+    for artifact in noted.artifacts:
+        told.append(json.dumps(artifact.metadata))
+        for entry in artifact.manifest.entries.values():
+            file = Path(entry.local_path)
+            model = file.suffix == ".ckpt"  # its weights are no words
+            told.append(json.dumps(read_checkpoint(file)["oadls"]) if model else file.read_text())
+    return "\n".join([*told, json.dumps(noted.summary), *noted.logged])
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_names_and_pictures_are_sent_where_they_are_asked_for(
+    asked: bool, finished: Path, metrics: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, noted = read_run(finished), Noted()
+    run.experiment.config.logger = {"patients": asked}
+    monkeypatch.setattr("oadls.report.board.pictured_cells", lambda *given: "pictures")
+    show_run(cast(wandb.Run, noted), run, metrics)
+    table, told = run.table, texts(noted)
+    for word in (*table["patient"].unique(), *table["name"]):
+        assert (word in told) == asked, word
+    assert ("test/cells" in noted.logged) == asked
+    personal = {name for name in noted.logged if PERSONAL.fullmatch(name.removeprefix("figures/"))}
+    assert bool(personal) == asked
+    cells = noted.logged["test/predictions"].get_dataframe()
+    if not asked:  # whoever has the run's folder finds each of them
+        assert set(cells["cell"]) <= set(table["pixels_sha256"].str[:16])
+
+
+def test_every_figure_of_cells_or_patients_is_known_as_personal(finished: Path) -> None:
+    pages = [file.read_text() for file in Path(sections.__file__).parent.glob("*.py")]
+    sheets = {name for text in pages for name in re.findall(r'page\.cells\(\s*f?"([a-z]+)', text)}
+    assert len(sheets) > 4
+    for name in {*sheets, "patients"}:
+        assert PERSONAL.fullmatch(name) or PERSONAL.fullmatch(f"{name}_right")
+    shown = {file.stem for file in (finished / "figures").glob("*.png")}
+    assert {"confusion_test", "flow"} <= {name for name in shown if not PERSONAL.fullmatch(name)}
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_where_the_data_lie_is_sent_where_it_is_asked_for(
+    asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["data.root=/clinic/JaneDoe", "seed=3"]
+    cfg = composed("train", *TINY, *words, f"logger.patients={asked}")
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    with tracked(cfg, tmp_path):
+        pass
+    (board,) = read_boards(tmp_path)
+    told = b"".join(file.read_bytes() for file in board.folder.rglob("*") if file.is_file())
+    assert (b"JaneDoe" in told) == asked
+    assert b"seed=3" in told
+    assert sys.argv[1:] == words
+    assert board.told["config"]["data"]["name"] == "synthetic"
+    assert board.told["config"]["training"] == plain(cfg)["training"]
+
+
+def test_a_fit_elsewhere_is_no_artifact(finished: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    run, noted = read_run(finished), Noted()
+    link = tmp_path / "checkpoints" / "fold_0.ckpt"
+    link.parent.mkdir()
+    link.symlink_to(secret)
+    for place in (secret, link):
+        fits = [replace(fit, checkpoint=place) for fit in run.fits]
+        log_artifacts(cast(wandb.Run, noted), replace(run, fits=fits, folder=tmp_path))
+    assert {artifact.type for artifact in noted.artifacts} == {"dataset"}

@@ -82,6 +82,18 @@ def test_the_list_is_what_the_configs_name_and_nothing_else() -> None:
     assert {place: names for place, names in found.items() if place not in left} == TRUSTED
 
 
+def test_files_of_others_are_opened_in_one_place() -> None:
+    opens = r"(torch|pickle|joblib|yaml|np|numpy)\.(unsafe_|full_)?loads?\(|OmegaConf\.load\("
+    opens += r"|load_from_checkpoint\(|weights_only=False|allow_pickle=True|instantiate\("
+    found = {
+        str(file.relative_to(CONF.parent / "oadls"))
+        for file in (CONF.parent / "oadls").rglob("*.py")
+        if re.search(opens, file.read_text())
+    }
+    own = {"experiment.py", "model/weights.py", "report/sections/checklist.py", "sweep/sampler.py"}
+    assert found - own == {"trust.py"}  # the others open what is installed, or the user's config
+
+
 def test_everything_on_the_list_is_a_class_or_a_function_of_its_own() -> None:
     for target in set().union(*TRUSTED.values()):
         found = get_object(target)
