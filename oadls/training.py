@@ -23,7 +23,10 @@ from oadls.experiment import Experiment, build
 from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
+from oadls.publish import publish_text
+from oadls.ranks import rank
 from oadls.run import SIDES, Fit, prediction_rows
+from oadls.run_folder import RunFolder
 from oadls.settings import fixed_settings, plain, run_dir
 
 log = logging.getLogger(__name__)
@@ -49,7 +52,7 @@ def open_run(folder: Path, cfg: Any) -> None:
             raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "checkpoints").mkdir(exist_ok=True)
-    OmegaConf.save(OmegaConf.create(wanted), file)
+    publish_text(file, OmegaConf.to_yaml(OmegaConf.create(wanted)))
 
 
 def fit_network(
@@ -75,6 +78,8 @@ def fit_network(
         "classes": experiment.classes,
         "split": split.name,
         "seen": seen_cells(experiment.table, data),
+        "sides": cells_of_sides(experiment.table, experiment.sides(split)),
+        "data_fingerprint": experiment.fingerprint,
     }
     model = make_classifier(experiment, network, card)
     history, keep = History(), _checkpoints(folder, split.name)
@@ -104,6 +109,8 @@ def fit_network(
     trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     epochs = history.table()  # predicting restores the history of the best epoch
     wanted = SIDES if test else ("val",)
+    if test and rank() == 0:
+        RunFolder(folder).note_test(split.name)
     predictions = predict_sides(trainer, model, data, keep.best_model_path, wanted)
     assert keep.best_model_score is not None
     return Fit(
@@ -241,6 +248,12 @@ def _checkpoints(folder: Path, name: str) -> ModelCheckpoint:
     )
     keep.CHECKPOINT_NAME_LAST = f"{name}-last"
     return keep
+
+
+def cells_of_sides(table: pd.DataFrame, sides: np.ndarray) -> dict[str, list[str]]:
+    """Short content hashes of the cells on each side, by which evaluation deals them again."""
+    keys = table["pixels_sha256"].str[:16].to_numpy(object)
+    return {side: keys[sides == side].tolist() for side in SIDES}
 
 
 def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:

@@ -15,8 +15,10 @@ from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment, build
 from oadls.metrics import fitness, scores
+from oadls.publish import publish
 from oadls.ranks import world
 from oadls.run import SIDES, Fit, prediction_rows, probabilities_of
+from oadls.run_folder import RunFolder
 
 
 def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: bool) -> Fit:
@@ -42,8 +44,11 @@ def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: b
         estimator.fit(numbers[train], labels[train], **_groups(estimator, experiment, train))
     seconds = time.perf_counter() - start
     checkpoint = folder / "checkpoints" / f"{split.name}.joblib"
-    joblib.dump(estimator, checkpoint)
-    if not test:
+    with publish(checkpoint) as draft:
+        joblib.dump(estimator, draft)
+    if test:
+        RunFolder(folder).note_test(split.name)
+    else:
         sides[sides != "val"] = ""
     predictions = predict_estimator(experiment, estimator, sides)
     val = predictions[predictions["side"] == "val"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from oadls.data.read import read_image
 from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
 from oadls.report.figures import plot_flow
+from oadls.report.images import original
 from oadls.report.paper import TABLE_1
 
 SAMPLES = 4  # pictures of each class
@@ -23,7 +23,7 @@ def write(page: Page, evidence: Evidence) -> None:
     if len(run.leaks):
         page.table("leaks", run.leaks, "What stands on two sides of the split.", most=LONGEST)
     page.heading("Samples (Fig. 3)")
-    page.cells("samples", samples(evidence), "Tested cells as they came, drawn at random.")
+    page.cells("samples", lambda: samples(evidence), "Tested cells as they came, drawn at random.")
     page.heading("Left out, and why")
     _write_left_out(page, evidence)
 
@@ -97,7 +97,7 @@ def samples(evidence: Evidence) -> list[CellPicture]:
         cells = evidence.cells.iloc[rows]
         repeated = cells.groupby("group").cumcount()  # other patients first
         for _, cell in cells.iloc[np.argsort(repeated, kind="stable")[:SAMPLES]].iterrows():
-            found.append(CellPicture([read_image(cell["path"])], [name, short(cell["name"])]))
+            found.append(CellPicture([original(cell)], [name, short(cell["name"])]))
     return found
 
 

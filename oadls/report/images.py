@@ -1,0 +1,43 @@
+"""The pictures of a run's cells, as far as they are still those that the run saw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from oadls.data.read import BadImage, hash_pixels, read_image
+from oadls.experiment import Experiment
+
+
+class PicturesGone(Exception):
+    """What a picture is drawn from is not there any more, or has changed."""
+
+
+def original(cell: pd.Series) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, the very image that the run saw; PicturesGone where it is not there.
+
+    cell : path and pixels_sha256
+    """
+    try:
+        image = read_image(Path(cell["path"]))
+    except (BadImage, OSError) as error:
+        raise PicturesGone(str(error)) from error
+    if hash_pixels(image) != cell["pixels_sha256"]:
+        raise PicturesGone(f"{cell['path']} has changed")
+    return image
+
+
+def need_prepared(experiment: Experiment, keys: Sequence[str]) -> None:
+    """Fill the cache with what a network saw in some cells, as far as it is not there.
+
+    keys : content hashes of cells of the experiment
+    raises PicturesGone where it is not there, and an image neither
+    """
+    missing = experiment.prepared.missing(keys)
+    if not missing:
+        return
+    table = experiment.table[experiment.table["pixels_sha256"].isin(missing)]
+    for _, cell in table.iterrows():
+        original(cell)
+    experiment.prepared.fill(table)
