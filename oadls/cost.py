@@ -8,19 +8,18 @@ threads that the command has, and are worth something where nothing else runs.
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from omegaconf import OmegaConf
 
 from oadls.errors import UserError, run_command
 from oadls.experiment import Experiment
 from oadls.fitted import Fitted, fitted_of
+from oadls.publish import publish_text
+from oadls.run_folder import RunFolder
 from oadls.training import quiet
 
 USAGE = "usage: python -m oadls.cost folder=RUN"
@@ -35,10 +34,11 @@ def measure_run(folder: Path) -> dict[str, Any]:
         cells), cells and repeats that were measured, threads
     raises UserError for a folder without a finished run
     """
-    if not (folder / "metrics.json").is_file():
-        raise UserError(f"cost: {folder} holds no finished run (metrics.json)")
-    experiment = Experiment.open(OmegaConf.load(folder / "config.yaml"))  # type: ignore[arg-type]
-    if entry := json.loads(_folds(folder)[0].read_text()).get("tuned"):
+    home = RunFolder(folder)
+    if not home.metrics or not home.fit_names:
+        raise UserError(f"cost: {folder} holds no finished run (folds)")
+    experiment = Experiment.open(home.config)
+    if entry := home.facts_of(home.fit_names[0]).get("tuned"):
         experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
     keys = keys[np.linspace(0, len(keys) - 1, min(CELLS, len(keys))).astype(int)]
@@ -55,9 +55,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
         "repeats": REPEATS,
         "threads": torch.get_num_threads(),
     }
-    draft = folder / ".cost.json"
-    draft.write_text(json.dumps(found, indent=2))
-    draft.rename(folder / "cost.json")
+    publish_text(folder / "cost.json", json.dumps(found, indent=2))
     return found
 
 
@@ -80,20 +78,15 @@ def training_seconds(folder: Path, *, looking: float) -> float | None:
 
     looking : seconds a training cell for features that are cached, and not in the fold's own
     """
-    seconds, cells = 0.0, 0
-    for file in _folds(folder):
-        facts = json.loads(file.read_text())
-        sides = pd.read_csv(file.with_name(f"{file.stem}-predictions.csv"), usecols=["side"])
-        trained = int((sides["side"] == "train").sum())
+    seconds, cells, home = 0.0, 0, RunFolder(folder)
+    for name in home.fit_names:
+        facts = home.facts_of(name)
+        trained = int((home.sides_of(name) == "train").sum())
         if facts.get("seconds") is None or not trained:
             return None
         seconds += facts["seconds"] + looking * trained
         cells += trained
     return 1000 * seconds / cells if cells else None
-
-
-def _folds(folder: Path) -> Sequence[Path]:
-    return [file for file in sorted((folder / "folds").glob("*.json")) if file.name[0] != "."]
 
 
 def main(arguments: list[str]) -> int:

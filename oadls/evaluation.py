@@ -14,11 +14,10 @@ from oadls.data.same import what_changed
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.ranks import in_turn
-from oadls.run import Fit, Run, probabilities_of
+from oadls.run import NEW_CELLS, Fit, Run, probabilities_of
 from oadls.run_folder import RunFolder
 from oadls.training import make_trainer, predict_network
 
-NEW_CELLS = "each cell by the checkpoints that have not seen its patient"
 Card = dict[str, Any]
 
 

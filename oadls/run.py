@@ -11,6 +11,7 @@ import pandas as pd
 from oadls.data.split import Split, find_leaks
 from oadls.experiment import Experiment
 
+NEW_CELLS = "each cell by the checkpoints that have not seen its patient"  # no split at all
 SIDES = ("train", "val", "test")
 
 

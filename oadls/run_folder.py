@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from oadls.data.same import KEY, match_cells, what_changed
 from oadls.data.split import Split
@@ -34,6 +34,7 @@ from oadls.pipeline import PreparedCells
 from oadls.publish import publish_table, publish_text
 from oadls.run import Fit, Run, probabilities_of
 from oadls.schema import check_config
+from oadls.trust import read_config
 
 TEXTS = (*COLUMNS, "pixels_sha256", "note")
 FOLDS = "folds"
@@ -97,7 +98,7 @@ class RunFolder:
     @property
     def config(self) -> DictConfig:
         """The composed config."""
-        return OmegaConf.load(self.folder / "config.yaml")  # type: ignore[return-value]
+        return read_config(self.folder / "config.yaml")
 
     @property
     def metrics(self) -> dict[str, Any]:

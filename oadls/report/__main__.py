@@ -56,7 +56,10 @@ def check_same_cells(run: Run, other: Run) -> None:
     if run.classes != other.classes:
         raise UserError(f"against: classes are {run.classes}, those of the other {other.classes}")
     if mine - theirs:
-        raise UserError(f"against: {len(mine - theirs)} of {len(mine)} cells were not tested there, or had another label")
+        raise UserError(
+            f"against: {len(mine - theirs)} of {len(mine)} cells were not tested there, or had "
+            "another label"
+        )
 
 
 def main(arguments: list[str]) -> int:

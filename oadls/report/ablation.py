@@ -4,7 +4,6 @@ One row a data set and stage: the whole method less the method without that stag
 of the same folds, averaged over the seeds, with an interval that resamples patients.
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,17 @@ import numpy as np
 import pandas as pd
 from hydra.experimental.callback import Callback
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from oadls.comparison import compare_paired, stack
+from oadls.errors import UserError
+from oadls.publish import publish_table
 from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
+from oadls.run_folder import RunFolder
+from oadls.trust import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,7 @@ def write_ablation(folder: Path) -> pd.DataFrame:
     """Compare the finished runs below a multirun's folder; print, and write table and figure."""
     runs = read_runs(folder)
     table = ablation_table(runs)
-    table.to_csv(folder / "ablation.csv", index=False)
+    publish_table(folder / "ablation.csv", table)
     if len(table):
         save(plot_ablation(table), folder / "ablation")
     print_ablation(table, folder)
@@ -59,10 +62,17 @@ def read_runs(folder: Path) -> Runs:
     """The finished runs below a multirun's folder."""
     found: Runs = {}
     for file in sorted(folder.rglob("metrics.json")):
-        config = OmegaConf.load(file.parent / "config.yaml")
-        predictions = pd.read_csv(file.parent / "predictions.csv", dtype={"group": str})
-        key = (str(config.cells), str(config.without))
-        found.setdefault(key, {})[int(config.seed)] = (json.loads(file.read_text()), predictions)
+        home = RunFolder(file.parent)
+        try:
+            config, run = (
+                read_settings(file.parent / "config.yaml"),
+                (home.metrics, home.predictions),
+            )
+        except UserError as error:  # as one that failed: the others are worth a table
+            log.warning("left out: %s", error)
+            continue
+        key = (str(config["cells"]), str(config["without"]))
+        found.setdefault(key, {})[int(config["seed"])] = run
     return found
 
 

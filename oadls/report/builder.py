@@ -26,8 +26,8 @@ from oadls.run_folder import numbers_in, read_text_table
 Level = Literal["info", "warning", "alarm"]
 MISSING = "There are none: the images are not there any more, or have changed since the run."
 BEFORE = (
-    " As the report showed it before: the images, or the checkpoint, are not there any more or have "
-    "changed since the run."
+    " As the report showed it before: the images, or the checkpoint, are not there any more or "
+    "have changed since the run."
 )
 LARGEST = 320  # px a side of a picture in the page
 PIXELS_PER_INCH = 118  # at most, of a figure in the page: its letters are then those of the text
@@ -61,8 +61,8 @@ class Page:
     before : of the report that may have been written earlier
     """
 
-    def __init__(self, folder: Path, before: Path) -> None:
-        self.folder, self.before = folder, before
+    def __init__(self, folder: Path, before: Path | None = None) -> None:
+        self.folder, self.before = folder, before or folder
         self.sections: list[Section] = []
 
     def section(self, id: str, title: str) -> None:

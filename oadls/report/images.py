@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from omegaconf import DictConfig
 
 from oadls.data.read import BadImage, hash_pixels, read_image
 from oadls.experiment import Experiment
@@ -41,3 +42,19 @@ def need_prepared(experiment: Experiment, keys: Sequence[str]) -> None:
     for _, cell in table.iterrows():
         original(cell)
     experiment.prepared.fill(table)
+
+
+def picture_seen(experiment: Experiment, key: str) -> np.ndarray:
+    """(S, S, 3) uint8 RGB: what a network sees of a cell, or (H, W, 3) what is measured.
+
+    key : content hash of the image
+    """
+    need_prepared(experiment, [key])
+    if is_measured(experiment.config):
+        return experiment.prepared.picture(key)[0]
+    return experiment.views.picture(key)
+
+
+def is_measured(config: DictConfig) -> bool:
+    """Whether numbers are measured on the whole prepared image, which no crop is made of."""
+    return config.model.backbone is None

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from oadls.publish import publish_table, publish_text
 from oadls.report.builder import Page
 from oadls.report.table3 import records_of, table_3
 from oadls.report.table3_figures import plot_rows
@@ -50,8 +51,8 @@ def write_table3(folder: Path, rows: Sequence[Row], faults: Mapping[str, str]) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = table_3(rows, faults)
-    table.to_csv(folder / "table3.csv", index=False)
-    (folder / "table3.md").write_text(as_markdown(table), encoding="utf-8")
+    publish_table(folder / "table3.csv", table)
+    publish_text(folder / "table3.md", as_markdown(table))
     page = write_page(folder, table)
     print_table(table, page)
     return page

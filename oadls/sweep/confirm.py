@@ -1,6 +1,5 @@
 """The best trial and the defaults, trained anew over seeds and tested once on the same cells."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.comparison import compare_paired, stack
 from oadls.metrics import scores
+from oadls.run_folder import RunFolder
 from oadls.statistics import group_intervals
 from oadls.sweep.folder import Sweep
 from oadls.train import train_in
@@ -34,12 +34,12 @@ class Arm:
     @cached_property
     def metrics(self) -> list[list[dict[str, Any]]]:
         """metrics.json of each run."""
-        return [[json.loads((run / "metrics.json").read_text()) for run in of] for of in self.runs]
+        return [[RunFolder(run).metrics for run in of] for of in self.runs]
 
     @cached_property
     def predictions(self) -> list[pd.DataFrame]:
         """predictions.csv of each seed, the outer folds one after another."""
-        return [pd.concat([_read_predictions(run) for run in of]) for of in self.runs]
+        return [pd.concat([RunFolder(run).predictions for run in of]) for of in self.runs]
 
     @property
     def classes(self) -> list[str]:
@@ -134,10 +134,6 @@ def _train(config: DictConfig, folder: Path) -> None:
         return
     log.info("training %s", folder)
     train_in(folder, config)
-
-
-def _read_predictions(run: Path) -> pd.DataFrame:
-    return pd.read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
 
 
 def touched(sweep: Sweep) -> Sequence[str]:
