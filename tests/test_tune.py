@@ -9,7 +9,7 @@ import torch
 
 from oadls import fitting
 from oadls.errors import UserError
-from oadls.run import read_fit
+from oadls.run_folder import RunFolder
 from tests.runs import train_in
 
 SMALL = (

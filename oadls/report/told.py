@@ -1,4 +1,4 @@
-"""What was done, in sentences: each is made from the config and the run, none is taken for granted."""
+"""What was done, in sentences, each of which is made from the config and the run."""
 
 from pathlib import Path
 from typing import Any

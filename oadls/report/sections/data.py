@@ -28,7 +28,7 @@ def write(page: Page, evidence: Evidence) -> None:
     page.cells(
         "samples",
         lambda: samples(evidence),
-        "Tested cells as they came, drawn at random, others' patients first.",
+        "Tested cells as they came, drawn at random, of as many patients as can be.",
     )
     page.heading("Left out, and why")
     _write_left_out(page, evidence)

@@ -80,7 +80,8 @@ def _show_before(page: Page) -> None:
         "saliency_wrong": "Cells that are wrong: what the network saw, and its saliency.",
         "attention": "Attention λ, mean of the first test cells.",
     }
-    if not any([page.figure_before(name, caption) for name, caption in captions.items()]):
+    shown = [page.figure_before(name, caption) for name, caption in captions.items()]
+    if not any(shown):
         page.text(f"Where the network looks cannot be shown. {MISSING}")
     page.table_before("share_inside", "Share of the saliency that falls on the cell.")
 

@@ -17,7 +17,7 @@ from oadls.report.evidence import Evidence
 from oadls.report.images import is_measured, need_prepared, original, picture_seen
 from oadls.report.pictures import heat, outlines
 from oadls.report.sections.data import short
-from oadls.settings import plain
+from oadls.trust import read_settings
 
 LIBRARIES = ("torch", "pytorch-lightning", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
 HIDDEN = ("hydra", "logger", "ckpt_path", "_target_", "_partial_")
@@ -141,7 +141,7 @@ def fits(evidence: Evidence) -> pd.DataFrame:
 
 def settings(evidence: Evidence) -> pd.DataFrame:
     """setting, value of the composed config, without what only starts programs."""
-    rows = list(_flatten(plain(evidence.run.experiment.config)))
+    rows = list(_flatten(read_settings(evidence.run.folder / "config.yaml")))
     return pd.DataFrame(rows, columns=["setting", "value"])
 
 
