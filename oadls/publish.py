@@ -92,6 +92,8 @@ def publish_table(file: Path, table: pd.DataFrame) -> None:
 def _make_room(file: Path) -> None:
     """Make the folder, and clear it of what killed programs left; a write-protected file stays."""
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
     if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
     for left in file.parent.glob(f"{DRAFT}*"):

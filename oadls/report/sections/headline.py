@@ -40,7 +40,7 @@ def warnings(evidence: Evidence) -> list[str]:
     if metrics["test"]["uncertainty"]["warning"]:
         found.append(metrics["test"]["uncertainty"]["warning"].capitalize() + ".")
     if metrics["by_image"] and not metrics["withheld"]:
-        found.append(f"This protocol splits by image. {_shared(evidence)}")
+        found.append(f"This protocol splits by image. {shared(evidence)}")
     if metrics["pretrained"] is False:
         found.append("The backbone had random weights: nothing was learned before.")
     if metrics["excluded"]:
@@ -48,7 +48,7 @@ def warnings(evidence: Evidence) -> list[str]:
     return found + [text for name in FLOORS if (text := _beaten(name, evidence))]
 
 
-def _shared(evidence: Evidence) -> str:
+def shared(evidence: Evidence) -> str:
     """What stands on two sides of a split by image."""
     leaks = evidence.run.leaks
     if (leaks["column"] == "patient").any():
