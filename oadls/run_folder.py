@@ -106,7 +106,7 @@ class RunFolder:
         file = self.folder / "metrics.json"
         if not file.is_file():
             raise UserError(f"run: {self.folder} holds no finished run (metrics.json)")
-        return read_json(file, needs=("test", "classes", "protocol", "by_image"))
+        return read_json(file, needs=("test", "classes"))
 
     @property
     def predictions(self) -> pd.DataFrame:

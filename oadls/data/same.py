@@ -26,7 +26,7 @@ def match_cells(table: pd.DataFrame, wanted: pd.DataFrame) -> np.ndarray:
         rows: dict[tuple, deque[int]] = defaultdict(deque)
         open_rows = np.flatnonzero(free)
         for row, key in zip(open_rows, _keys(table.iloc[open_rows], columns), strict=True):
-            rows[key].append(row)
+            rows[key].append(int(row))
         left = np.flatnonzero(found < 0)
         for place, key in zip(left, _keys(wanted.iloc[left], columns), strict=True):
             if rows.get(key):

@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 from oadls.data.table import Cells
 from oadls.experiment import Experiment
 from oadls.report import told
+from oadls.report.builder import Page
 from oadls.report.evidence import Evidence
-from oadls.report.sections import card, headline, method
+from oadls.report.sections import card, checklist, headline, method
 from oadls.report.sections.mistakes import influential
 from oadls.run import NEW_CELLS, Fit, Run
 from tests.runs import composed
@@ -217,3 +218,35 @@ def test_a_patient_with_one_tested_cell_has_no_most_influential_one() -> None:
         cells=cells,
     )
     assert influential(alone).empty  # type: ignore[arg-type]
+
+
+def checklists(found: Evidence, folder: Path) -> dict[tuple[str, str], dict]:
+    answers = checklist.answers(Page(folder), found)
+    return {(key, item["item"]): item for key, items in answers.items() for item in items}
+
+
+def test_a_checklist_points_at_no_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    for item in checklists(evidence(), tmp_path).values():
+        if item["answer"] == "file":
+            assert item["where"] == "config.yaml"
+
+
+@pytest.mark.parametrize("stage", ["wiener", "dhe", "mask", "crop"])
+def test_a_checklist_names_the_steps_that_were_taken(stage: str, tmp_path: Path) -> None:
+    items = checklists(evidence(f"+without={stage}"), tmp_path)
+    for item in (items["tripod_ai", "12b"], items["claim_2024", "9"]):
+        assert ("Wiener" in item["note"]) == (stage != "wiener")
+        assert ("equalization" in item["note"]) == (stage != "dhe")
+        assert ("on black" in item["note"]) == (stage != "mask")
+
+
+def test_a_checklist_claims_neither_a_map_nor_a_threshold_that_was_not_made(tmp_path: Path) -> None:
+    items = checklists(evidence("model=numbers"), tmp_path)
+    assert items["claim_2024", "31"]["answer"] == "open"
+    assert "no validation cells" in items["tripod_ai", "12f"]["note"]
+    assert "no threshold was set" in items["tripod_ai", "15"]["note"]
+    new = evidence(trained=False, tested=None)
+    new = replace(new, run=replace(new.run, protocol=NEW_CELLS))
+    assert checklists(new, tmp_path)["claim_2024", "33"]["answer"] == "section"
+    assert checklists(new, tmp_path)["claim_2024", "32"]["answer"] == "open"
