@@ -1,4 +1,4 @@
-"""python -m oadls.audit data=NAME [experiment=NAME]: why a score on these cells may be too good.
+"""python -m oadls.audit data=NAME [+experiment=NAME]: why a score on these cells may be too good.
 
 Exit status 0: nothing found; 1: findings; 2: could not run.
 """
@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from oadls.baselines.floors import pooled_features, probe
-from oadls.data.collect import collect, duplicate_pairs
+from oadls.commands import command
+from oadls.data.collect import duplicate_pairs
 from oadls.data.split import Split, grouped_kfold, image_kfold
-from oadls.errors import UserError, tell_user
-from oadls.experiment import Experiment, build
+from oadls.errors import UserError
+from oadls.experiment import Experiment, build, list_cells
 from oadls.features import Views
 from oadls.leakage.background import disc_radius, hide_cell, no_background
 from oadls.leakage.confounds import confounds
@@ -29,7 +29,6 @@ from oadls.leakage.shortcuts import shortcuts
 from oadls.leakage.trial import Trial
 from oadls.pipeline import PreparedCells
 from oadls.report.audit import print_audit, save_audit
-from oadls.schema import check_config
 
 FOLDS: dict[str, Any] = {"folds": 5, "val": 0.2}  # for a split that has no folds of its own
 NO_IMAGES = "near-duplicates, size and surround of images, shortcuts, inflation: no images"
@@ -58,9 +57,7 @@ def open_cells(cfg: DictConfig) -> Experiment:
     """The experiment, prepared; a data set without images is only listed."""
     if cfg.data.get("images", True):
         return Experiment.open(cfg)
-    check_config(cfg)
-    cells = collect(build(cfg.data.source), max_bad=cfg.data.max_bad)
-    return Experiment(cfg, cells, PreparedCells(build(cfg.pipeline)()))
+    return Experiment(cfg, list_cells(cfg), PreparedCells(build(cfg.pipeline)()))
 
 
 def check_sides(experiment: Experiment, pairs: pd.DataFrame) -> Outcome:
@@ -111,8 +108,7 @@ def background_features(experiment: Experiment) -> np.ndarray:
     return pooled_features(experiment, views=views)
 
 
-@hydra.main(config_path="../conf", config_name="audit")
-@tell_user
+@command("audit")
 def main(cfg: DictConfig) -> None:
     if audit(cfg, Path(HydraConfig.get().runtime.output_dir)):
         raise Found(1)

@@ -10,6 +10,7 @@ files of their own (oadls/shards.py); a cache reads both.
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import math
@@ -28,15 +29,13 @@ from safetensors.numpy import save as encode_arrays
 
 from oadls.errors import UserError
 from oadls.shards import Arrays, Draft, Shards, forget_files, shards_in
+from oadls.store import READ_ONLY, Store, explain
+from oadls.streams import accept_every_letter, speak_utf8
 
-FORMAT = 2  # of a record: XXH3 (8 bytes), then safetensors, compressed or not
+FORMAT = 3  # of a record: XXH3 of its key and body (8 bytes), body: safetensors, compressed or not
 CHECKSUM = 8  # bytes
 DTYPES = {"BOOL": "?", "U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
-MAP_SIZE = 1 << 40  # address space, not disk: the file grows with its content
 T = TypeVar("T")
-
-# LMDB forbids to open one environment twice in a process, and to carry it over a fork
-_environments: dict[tuple[int, Path], lmdb.Environment] = {}
 
 
 def cache_folder() -> Path:
@@ -69,54 +68,66 @@ class Cache:
     ) -> None:
         root = (folder or cache_folder()).resolve()
         self.path = root / f"{kind}-{fingerprint({'format': FORMAT, **recipe})}"
-        self.compress = compress
-        _publish_recipe(self.path, dict(recipe))
+        self.compress, self._recipe = compress, dict(recipe)
+        _publish_recipe(self.path, self._recipe)
 
     def __contains__(self, key: str) -> bool:
         return not self.missing([key])
 
     def __len__(self) -> int:
-        with self._environment.begin() as transaction:  # what a reader sees, not the last meta page
-            return int(transaction.stat()["entries"]) + len(self.shards)
+        return (_store(self.path).entries if self.path.is_dir() else 0) + len(self.shards)
 
     def missing(self, items: Iterable[T], *, key: Callable[[T], str] = str) -> list[T]:
         """The items whose key is not there yet, in their order; by default a key itself."""
-        with self._environment.begin() as transaction:
+        if not self.path.is_dir():  # nor can it be made: see `write`
+            return list(items)
+        with _store(self.path).reading() as transaction:
             cursor = transaction.cursor()
             left = [item for item in items if not cursor.set_key(_key(key(item)))]
         present = self.shards.present(key(item) for item in left)
         return [item for item in left if key(item) not in present]
 
     def write(self, records: Mapping[str, Arrays]) -> None:
-        """Publish all records in one transaction: a reader sees all of them or none."""
-        encoded = [(_key(key), self._encode(arrays)) for key, arrays in records.items()]
-        with self._environment.begin(write=True) as transaction:
+        """Publish all records in one transaction: a reader sees all of them or none.
+
+        raises UserError where the cache cannot be written or its disk is full; what it holds stays
+        """
+        encoded = [(_key(key), self._encode(key, arrays)) for key, arrays in records.items()]
+        _publish_recipe(self.path, self._recipe, needed=True)
+
+        def put(transaction: lmdb.Transaction) -> None:
             for key, value in encoded:
                 transaction.put(key, value)
+
+        _store(self.path).change(put)
 
     def read(self, key: str) -> dict[str, np.ndarray]:
         """The arrays under a key.
 
-        Raises KeyError when absent, UserError when its checksum does not match.
+        Raises KeyError when absent, UserError when it is damaged or another key's.
         """
         checksum, body = self._find(key)
-        if checksum != _checksum(body):
-            raise UserError(
-                f"cache: record {key} in {self.path} is damaged; "
-                f"delete the recipe with: python -m oadls.cache --delete {self.path.name}"
-            )
-        return decode_arrays(bytearray(zstandard.decompress(body)) if self.compress else body)
+        if checksum != self._checksum(key, body):
+            raise self._damaged(key)
+        try:
+            return decode_arrays(bytearray(zstandard.decompress(body)) if self.compress else body)
+        except Exception as error:  # what a header says that is no header can end in anything
+            raise self._damaged(key) from error
 
     def _find(self, key: str) -> tuple[bytes, bytearray]:
         """Checksum and body of a record."""
-        with self._environment.begin(buffers=True) as transaction:
-            value = transaction.get(_key(key))
-            if value is not None:
-                return _split(value)
-        published = self.shards.get(key)
-        if published is None:
-            raise KeyError(key)
-        return _split(published)
+        if self.path.is_dir():
+            with _store(self.path).reading(buffers=True) as transaction:
+                value = transaction.get(_key(key))
+                if value is not None:
+                    return _split(value)
+            published = self.shards.get(key)
+            if published is not None:
+                return _split(published)
+        raise KeyError(key)
+
+    def _damaged(self, key: str) -> UserError:
+        return UserError(f"cache: record {key} in {self.path} is damaged; {_cure(self.path)}")
 
     @property
     def shards(self) -> Shards:
@@ -127,25 +138,27 @@ class Cache:
         """A new file for records whose keys begin with `prefix`."""
         return Draft(self.shards.folder, prefix, encode=self._encode)
 
-    def _encode(self, arrays: Arrays) -> bytes:
+    def _encode(self, key: str, arrays: Arrays) -> bytes:
         body = encode_arrays({name: np.ascontiguousarray(a) for name, a in arrays.items()})
         if self.compress:
             body = zstandard.compress(body, level=1)
-        return _checksum(body) + body
+        return self._checksum(key, body) + body
 
-    @property
-    def _environment(self) -> lmdb.Environment:
-        return _open(self.path)
+    def _checksum(self, key: str, body: bytes | bytearray) -> bytes:
+        """Of the place as well: a record that stands under another key or recipe is damage."""
+        digest = xxhash.xxh3_64(f"{self.path.name} {key} ".encode())
+        digest.update(body)
+        return digest.digest()
 
 
-def _open(path: Path) -> lmdb.Environment:
-    """The environment at a resolved path, opened once a process."""
-    place = (os.getpid(), path)
-    if place not in _environments:
-        _environments[place] = lmdb.open(
-            str(path), map_size=MAP_SIZE, max_readers=1024, readahead=False
-        )
-    return _environments[place]
+@functools.cache
+def _store(path: Path) -> Store:
+    """The records at a resolved path: LMDB forbids to open them twice in a process."""
+    return Store(path, cure=_cure(path))
+
+
+def _cure(path: Path) -> str:
+    return f"delete the recipe with: python -m oadls.cache --delete {path.name}"
 
 
 def decode_arrays(body: bytes | bytearray) -> dict[str, np.ndarray]:
@@ -171,42 +184,66 @@ def _split(value: bytes | memoryview) -> tuple[bytes, bytearray]:
 
 
 def _key(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()  # LMDB keys end at 511 bytes, paths do not
+    # LMDB keys end at 511 bytes, paths do not, which may hold bytes that are no text
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
-def _checksum(body: bytes | bytearray) -> bytes:
-    return xxhash.xxh3_64_digest(body)
+def _publish_recipe(path: Path, recipe: dict[str, Any], *, needed: bool = False) -> None:
+    """Make the folder of a recipe, unless it is there.
 
-
-def _publish_recipe(path: Path, recipe: dict[str, Any]) -> None:
-    """Make the folder with its recipe by one rename, so that no reader finds it half made."""
+    needed : whether that is an error where nothing may be written: what is there can be read
+    """
     if (path / "recipe.json").is_file():
         return
+    try:
+        _make_folder(path, recipe)
+    except OSError as error:
+        if needed or error.errno not in READ_ONLY:
+            raise UserError(explain(error, path)) from error
+
+
+def _make_folder(path: Path, recipe: dict[str, Any]) -> None:
+    """With its recipe and no records, by one rename, so that no reader finds it half made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=path.parent))
-    (draft / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
     try:
+        (draft / "recipe.json").write_text(json.dumps(recipe, indent=2, sort_keys=True))
+        store = Store(draft, cure=_cure(path))
+        try:
+            assert not store.entries  # looking makes the files
+        finally:
+            store.close()
         draft.rename(path)
     except OSError:  # another process was first: its folder is as good as ours
-        shutil.rmtree(draft)
         if not (path / "recipe.json").is_file():
             raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
-    """Every recipe in the cache: name, records, bytes on disk, last use, recipe."""
+    """Every recipe in the cache: name, records, bytes on disk, last use, recipe.
+
+    records and recipe of one that is damaged are None
+    """
     found = []
     for file in sorted((folder or cache_folder()).resolve().glob("*/recipe.json")):
-        records = _open(file.parent).stat()["entries"]
         shards = shards_in(file.parent / "shards")
-        data = [path.stat() for path in (file.parent / "data.mdb", *shards.files())]
+        data = [path.stat() for path in (file, *file.parent.glob("data.mdb"), *shards.files())]
+        try:
+            records, recipe = (
+                _store(file.parent).entries + len(shards),
+                json.loads(file.read_text()),
+            )
+        except (UserError, ValueError):
+            records, recipe = None, None
         found.append(
             {
                 "name": file.parent.name,
-                "records": records + len(shards),
+                "records": records,
                 "bytes": sum(status.st_blocks for status in data) * 512,
                 "modified": max(status.st_mtime for status in data),
-                "recipe": json.loads(file.read_text()),
+                "recipe": recipe,
             }
         )
     return found
@@ -215,27 +252,30 @@ def recipes(folder: Path | None = None) -> list[dict[str, Any]]:
 def delete(name: str, *, folder: Path | None = None) -> None:
     """Delete one recipe with all that it holds. Raises UserError when there is none."""
     path = (folder or cache_folder()).resolve() / name
-    if not (path / "recipe.json").is_file():
+    if path.name != name or not (path / "recipe.json").is_file():
         raise UserError(f"cache: no recipe {name} in {path.parent}")
-    opened = _environments.pop((os.getpid(), path), None)
-    if opened is not None:
-        opened.close()
+    _store(path).close()
     forget_files()
     grave = path.with_name(f".deleted-{path.name}-{os.getpid()}")
-    path.rename(grave)  # readers never see a half-deleted recipe
-    shutil.rmtree(grave)
+    try:
+        path.rename(grave)  # readers never see a half-deleted recipe
+        shutil.rmtree(grave)
+    except OSError as error:
+        raise UserError(f"cache: {path} cannot be deleted ({error.strerror})") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
     from datetime import datetime
 
-    from rich.console import Console
     from rich.table import Table
+
+    from oadls.terminal import console
 
     parser = argparse.ArgumentParser(prog="python -m oadls.cache", description="The cache.")
     parser.add_argument("--delete", nargs="+", metavar="NAME", help="recipes to delete, or: all")
     options = parser.parse_args(arguments)
-    console = Console()
+    accept_every_letter()
+    terminal = console()
     names = options.delete or []
     if names == ["all"]:
         names = [entry["name"] for entry in recipes()]
@@ -243,16 +283,18 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             delete(name)
         except UserError as error:
-            console.print(str(error), style="red")
+            terminal.print(str(error), style="red")
             return 1
-        console.print(f"deleted {name}")
+        terminal.print(f"deleted {name}")
     table = Table("recipe", "records", "MB", "last written", title=str(cache_folder()))
     for entry in recipes():
         written = datetime.fromtimestamp(entry["modified"]).strftime("%Y-%m-%d %H:%M")
-        table.add_row(entry["name"], str(entry["records"]), f"{entry['bytes'] / 1e6:.1f}", written)
-    console.print(table)
+        records = "damaged" if entry["records"] is None else str(entry["records"])
+        table.add_row(entry["name"], records, f"{entry['bytes'] / 1e6:.1f}", written)
+    terminal.print(table)
     return 0
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main())

@@ -19,13 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
-from oadls.errors import UserError, run_command
+from oadls.command_line import understood
+from oadls.commands import run_command
+from oadls.errors import UserError
 from oadls.jobs import Ending, Event, Job, run_jobs
 from oadls.parallel import cores
 from oadls.rows import Row, find_rows, reason, trained_before
-from oadls.settings import project_root
+from oadls.settings import below, outputs_folder
+from oadls.streams import speak_utf8
+from oadls.terminal import console
+from oadls.trust import as_argument, as_names
 
 USAGE = (
     "usage: python -m oadls.compare cells=NAME [rows=[NAME,...]] [jobs=N] [folder=PATH] "
@@ -39,9 +43,10 @@ def compare(settings: dict[str, str]) -> Path:
 
     raises UserError that names the rows that failed, when everything else is done
     """
-    cells, more = settings["cells"], [f"{k}={v}" for k, v in settings.items() if k not in OWN]
+    more = understood([f"{k}={v}" for k, v in settings.items() if k not in OWN])
+    cells = settings["cells"]
     folder = Path(settings.get("folder") or default_folder(cells, settings.get("schedule")))
-    names = _names(settings["rows"]) if "rows" in settings else None
+    names = as_names(settings["rows"]) if "rows" in settings else None
     rows = find_rows(folder, cells, overrides=more, names=names)
     board = Board({row.name: row for row in rows})
     number = int(settings.get("jobs", "1"))
@@ -62,7 +67,7 @@ def compare(settings: dict[str, str]) -> Path:
 def default_folder(cells: str, schedule: str | None) -> Path:
     """Where the table of these cells goes."""
     name = f"{cells}-{schedule}" if schedule else cells
-    return Path(project_root(), "outputs", "table3", name)
+    return below(outputs_folder() / "table3", name, setting="cells, schedule")
 
 
 def train_rows(rows: Sequence[Row], board: "Board", *, number: int) -> None:
@@ -78,7 +83,7 @@ def measure_rows(rows: Sequence[Row], board: "Board") -> None:
         cost, metrics = row.folder / "cost.json", row.folder / "metrics.json"
         if cost.is_file() and cost.stat().st_mtime >= metrics.stat().st_mtime:
             return None
-        return [sys.executable, "-m", "oadls.cost", f"folder={row.folder}"]
+        return [sys.executable, "-m", "oadls.cost", f"folder={row.folder}", *as_argument()]
 
     jobs = [
         Job(row.folder.with_name(f"{row.name}-cost"), lambda row=row: command(row))  # type: ignore[misc]
@@ -96,7 +101,7 @@ class Board:
 
     rows: dict[str, Row]
     faults: dict[str, str] = field(default_factory=dict)
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=console)
 
     def tell(self, event: Event, job: Job, ending: Ending) -> None:
         """A line for what happened."""
@@ -126,12 +131,7 @@ class Board:
             self._say(name, "was done before" if ending.status is None else f"done in {minutes}")
 
     def _say(self, name: str, text: str, style: str = "") -> None:
-        self.console.print(f"{name:28}{escape(text)}", style=style, soft_wrap=True)
-
-
-def _names(text: str) -> list[str]:
-    """The names in [a,b], or in a,b."""
-    return [name.strip() for name in text.strip("[]").split(",") if name.strip()]
+        self.console.print(f"{name:28}{text}", style=style, soft_wrap=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -146,4 +146,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from oadls.errors import UserError, run_command
+from oadls.commands import run_command
+from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.fitted import Fitted, fitted_of
 from oadls.publish import publish_text
 from oadls.run_folder import RunFolder
+from oadls.streams import speak_utf8
 from oadls.training import quiet
+from oadls.trust import check_entry
 
 USAGE = "usage: python -m oadls.cost folder=RUN"
 CELLS, REPEATS = 32, 3
@@ -38,7 +41,9 @@ def measure_run(folder: Path) -> dict[str, Any]:
     if not home.metrics or not home.fit_names:
         raise UserError(f"cost: {folder} holds no finished run (folds)")
     experiment = Experiment.open(home.config)
-    if entry := home.facts_of(home.fit_names[0]).get("tuned"):
+    first = home.fit_names[0]
+    if entry := home.facts_of(first).get("tuned"):
+        check_entry(entry, folder / "folds" / f"{first}.json")
         experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
     keys = keys[np.linspace(0, len(keys) - 1, min(CELLS, len(keys))).astype(int)]
@@ -100,4 +105,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -7,17 +7,17 @@ other cells are: those of patients that the checkpoint has seen are left out.
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from oadls.errors import tell_user
+from oadls.commands import command
 from oadls.evaluation import load_cards, predict_again, predict_new
 from oadls.publish import publish_text
 from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
 from oadls.run_folder import RunFolder
 from oadls.training import make_trainer
+from oadls.trust import trusting
 
 
 def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
@@ -37,10 +37,9 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     return report_run(run, page=cfg.report)
 
 
-@hydra.main(config_path="../conf", config_name="evaluate")
-@tell_user
+@command("evaluate")
 def main(cfg: DictConfig) -> None:
-    with together(make_trainer(cfg.trainer, logger=False)):
+    with trusting(cfg.trust), together(make_trainer(cfg.trainer, logger=False)):
         evaluate(cfg, agree(Path(HydraConfig.get().runtime.output_dir)))
 
 

@@ -2,21 +2,22 @@
 
 from collections import defaultdict, deque
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from omegaconf import DictConfig, OmegaConf
 
+from oadls.baselines.keep import ENDING
 from oadls.data.same import what_changed
 from oadls.errors import UserError
 from oadls.experiment import Experiment
+from oadls.patients import patient_marks
 from oadls.ranks import in_turn
 from oadls.run import NEW_CELLS, Fit, Run, probabilities_of
 from oadls.run_folder import RunFolder
 from oadls.training import make_trainer, predict_network
+from oadls.trust import as_text, read_checkpoint
 
 Card = dict[str, Any]
 
@@ -29,15 +30,9 @@ def load_cards(place: str) -> dict[Path, Card]:
         files = sorted(path.glob("checkpoints/fold_*.ckpt"))
         files = [file for file in files if not file.stem.endswith("-last")]
     if not files or not all(file.is_file() for file in files):
-        kind = " of a network" if list(path.glob("checkpoints/*.joblib")) else ""
+        kind = " of a network" if list(path.glob(f"checkpoints/*{ENDING}")) else ""
         raise UserError(f"checkpoint: no checkpoint{kind} at {path}")
-    cards = {}
-    for file in files:
-        try:
-            cards[file] = torch.load(file, weights_only=True, map_location="cpu")["oadls"]
-        except (KeyError, RuntimeError, OSError, UnpicklingError) as error:
-            raise UserError(f"checkpoint: {file} was not written by oadls") from error
-    return cards
+    return {file: read_checkpoint(file)["oadls"] for file in files}
 
 
 def predict_again(cards: dict[Path, Card], cfg: DictConfig, folder: Path) -> Run:
@@ -121,9 +116,13 @@ def _untrained(name: str, fold: int, repeat: int, predictions: pd.DataFrame, fil
 
 
 def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:
-    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was."""
+    """(N,) bool: cells that the checkpoint was fitted or chosen on, or whose patient was.
+
+    Checkpoints of before hold the patients' names instead of their marks, and no salt.
+    """
     images = table["pixels_sha256"].str[:16].isin(card["seen"]["images"])
-    patients = (table["source"] + ":" + table["patient"]).isin(card["seen"]["patients"])
+    marks = patient_marks(table, salt=card["seen"].get("salt"))
+    patients = marks.isin(card["seen"]["patients"])
     groups = set(table["group"][images | patients])
     return table["group"].isin(groups).to_numpy()
 
@@ -133,7 +132,7 @@ def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experi
     config = DictConfig(card["config"])
     if data is not None:
         config.data = OmegaConf.to_container(data, resolve=True)
-        config.data.classes = card["classes"]
+        config.data.classes = [as_text(name) for name in card["classes"]]
         if data.window:  # the other source's own scale
             config.crop.window = data.window
         config.floors = False  # no cell of the new data may be fitted on

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
+from hydra.utils import UNSAFE_DISABLE_EXECUTION_CHECKS, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError
 
 from oadls.data.collect import collect
+from oadls.data.labels import check_trainable, classes_of, positive_of
 from oadls.data.split import Split, check_split
 from oadls.data.table import Cells, data_fingerprint
 from oadls.errors import UserError
 from oadls.parallel import run_local
 from oadls.pipeline import PreparedCells
+from oadls.report.cells import print_found
 from oadls.schema import check_config, check_step
 
 if TYPE_CHECKING:
@@ -28,18 +30,18 @@ if TYPE_CHECKING:
     from oadls.model.backbone import Backbone
     from oadls.model.network import Network
 
-# a checkpoint carries its config: it must not be able to name any other code
-TRUSTED = ("oadls.*", "torch.optim.*", "pytorch_lightning.*", "optuna.pruners.*")
 TUNABLE = ("model", "optimizer", "training")
 
 
 def build(config: DictConfig, **more: Any) -> Any:
     """Instantiate a config node with plain lists and dicts inside; UserError for a wrong setting.
 
+    It may name any code: it is the user's, or was checked when it was loaded (oadls/trust.py).
     A `_partial_` becomes a plain functools.partial: Hydra's own cannot be sent to a worker process.
     """
+    free: Any = UNSAFE_DISABLE_EXECUTION_CHECKS
     step = _plain_partial(
-        instantiate(config, _convert_="all", _partial_=True, _execution_whitelist_=TRUSTED, **more)
+        instantiate(config, _convert_="all", _partial_=True, _execution_whitelist_=free, **more)
     )
     return step if config.get("_partial_") else step()
 
@@ -53,6 +55,29 @@ def _plain_partial(value: Any) -> Any:
     return step
 
 
+def list_cells(config: DictConfig, *, to_train: bool = False) -> Cells:
+    """The cells of a config, checked and with their groups; what was found is printed first.
+
+    to_train : whether a class without a cell, or one class alone, is a UserError
+    """
+    check_config(config)
+    data, source = config.data, build(config.data.source)
+
+    def listed() -> Cells:
+        cells = source()
+        classes = classes_of(cells.table, data.classes)
+        positive = positive_of(data.positive, classes)
+        print_found(cells, name=data.name, classes=classes, positive=positive)
+        if to_train:
+            check_trainable(cells.table, classes=classes)
+        return cells
+
+    cells = collect(listed, max_bad=data.max_bad)
+    if to_train:  # bad images may have been all of a class
+        check_trainable(cells.table, classes=classes_of(cells.table, data.classes))
+    return cells
+
+
 @dataclass(frozen=True)
 class Experiment:
     """The cells of a config, prepared and measured, and everything made from them."""
@@ -62,10 +87,12 @@ class Experiment:
     prepared: PreparedCells
 
     @classmethod
-    def open(cls, config: DictConfig) -> "Experiment":
-        """Collect the cells and run the pipeline on those that the cache does not hold."""
-        check_config(config)
-        cells = collect(build(config.data.source), max_bad=config.data.max_bad)
+    def open(cls, config: DictConfig, *, to_train: bool = False) -> "Experiment":
+        """Collect the cells and run the pipeline on those that the cache does not hold.
+
+        to_train : whether a class without a cell, or one class alone, is a UserError
+        """
+        cells = list_cells(config, to_train=to_train)
         prepared = PreparedCells(build(config.pipeline)())
         engine = build(config.engine) if "engine" in config else run_local
         prepared.fill(cells.table, engine=engine)
@@ -120,12 +147,12 @@ class Experiment:
     @cached_property
     def classes(self) -> list[str]:
         """The classes in the order of every probability and score."""
-        found = sorted(self.table["label"].dropna().unique())
-        wanted = self.config.data.classes
-        classes = list(wanted) if wanted else found
-        if unknown := set(found) - set(classes):
-            raise UserError(f"data.classes: {sorted(unknown)} found but not in {classes}")
-        return classes
+        return classes_of(self.table, self.config.data.classes)
+
+    @property
+    def positive(self) -> str | None:
+        """The class that is to be found; None where the config names none."""
+        return positive_of(self.config.data.positive, self.classes)
 
     @cached_property
     def labels(self) -> np.ndarray:

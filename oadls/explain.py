@@ -19,6 +19,7 @@ from oadls.experiment import Experiment
 from oadls.model.acrnn import ACRNN
 from oadls.model.network import Network
 from oadls.parallel import batches
+from oadls.trust import read_checkpoint
 
 Maps = tuple[Tensor, ...]
 
@@ -40,7 +41,7 @@ class Look:
 
 def load_network(experiment: Experiment, checkpoint: Path) -> Network:
     """The trained network of a checkpoint, in evaluation mode."""
-    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    saved = read_checkpoint(checkpoint, like=experiment.config)
     network = experiment.as_fitted(saved["oadls"]).network(seed=experiment.config.seed)
     parts = saved["state_dict"].items()
     weights = {k.removeprefix("network."): v for k, v in parts if k.startswith("network.")}

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 
 from oadls.baselines.floors import pool
+from oadls.baselines.keep import ENDING, find_estimators, read_estimator
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.model.engine import Trunk, trunk_on
@@ -19,6 +19,7 @@ from oadls.model.network import Network
 from oadls.parallel import batches
 from oadls.size import multiply_adds, numbers_held, parameters
 from oadls.training import make_classifier, make_trainer
+from oadls.trust import read_checkpoint
 
 BATCH = 16
 
@@ -44,7 +45,7 @@ class Fitted:
 @contextmanager
 def fitted_of(experiment: Experiment, folder: Path) -> Iterator[Fitted]:
     """The first fold's model of a finished run; UserError where its folder has none."""
-    estimators = sorted((folder / "checkpoints").glob("fold_*.joblib"))
+    estimators = find_estimators(folder / "checkpoints")
     networks = sorted((folder / "checkpoints").glob("fold_*.ckpt"))
     networks = [file for file in networks if not file.stem.endswith("-last")]
     if estimators:
@@ -58,12 +59,12 @@ def fitted_of(experiment: Experiment, folder: Path) -> Iterator[Fitted]:
         with trunk_on(experiment.device, network.backbone) as trunk:
             yield _network(experiment, network, context, trunk)
     else:
-        raise UserError(f"checkpoint: {folder / 'checkpoints'} has no fold_*.ckpt or .joblib")
+        raise UserError(f"checkpoint: {folder / 'checkpoints'} has no fold_*.ckpt or {ENDING}")
 
 
 def _estimator(experiment: Experiment, file: Path, stack: ExitStack) -> Fitted:
     """A scikit-learn classifier and what it is given: handcrafted, or of a frozen network."""
-    estimator, inputs = joblib.load(file), experiment.inputs
+    estimator, inputs = read_estimator(file), experiment.inputs
     held = numbers_held(estimator)
     size: dict[str, int | None] = {"parameters": held, "trained": held, "multiply_adds": None}
     if not experiment.config.model.backbone:
@@ -86,7 +87,7 @@ def _pooled(experiment: Experiment, trunk: Trunk, keys: list[str]) -> np.ndarray
 def _load(experiment: Experiment, file: Path) -> tuple[Network, Callable[[], Any]]:
     """The network of a checkpoint, and the context of the precision that it predicts in."""
     network = experiment.network(seed=experiment.config.seed)
-    saved = torch.load(file, weights_only=True, map_location="cpu")
+    saved = read_checkpoint(file, like=experiment.config)
     make_classifier(experiment, network, saved["oadls"]).load_state_dict(saved["state_dict"])
     alone: dict[str, Any] = {"devices": 1, "strategy": "auto", "logger": False}
     trainer = make_trainer(experiment.config.trainer, enable_checkpointing=False, **alone)

@@ -11,12 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import joblib
 import pandas as pd
-import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 
+from oadls.baselines.keep import read_estimator
 from oadls.baselines.training import fit_estimator, predict_estimator
 from oadls.data.split import Split
 from oadls.errors import UserError
@@ -27,6 +26,7 @@ from oadls.run import Fit
 from oadls.run_folder import RunFolder
 from oadls.tracking import make_logger
 from oadls.training import fit_network, make_trainer, predict_network
+from oadls.trust import read_checkpoint
 
 if TYPE_CHECKING:
     import wandb
@@ -45,8 +45,12 @@ def fit_all(
     board : the W&B run that gets their curves
     """
     judge = None
+    if experiment.config.get("trial") is not None:
+        from oadls.sweep.member import note_cells  # heavy, and for the trials of a sweep alone
+
+        note_cells(experiment)
     if experiment.config.get("pruner"):
-        from oadls.sweep.trial import judge_of  # heavy, and only a sweep's trials have one
+        from oadls.sweep.trial import judge_of
 
         judge = judge_of(experiment.config)
         if experiment.config.get("tune"):
@@ -71,7 +75,9 @@ def _once(folder: Path, name: str, experiment: Experiment, work: Callable[[], Fi
     """The fit that a folder has, else the one that `work` makes, then published there."""
     home, table, classes = RunFolder(folder), experiment.table, experiment.classes
     done = agree(home.fit(name, table, classes))
-    if done is None:
+    if done is not None:  # what the file says of its place may be another's
+        done = replace(done, checkpoint=folder / "checkpoints" / done.checkpoint.name)
+    else:
         done = work()
         if rank() == 0:
             done = replace(done, tested=home.tested(name))
@@ -116,7 +122,7 @@ def fit_best(
     kept = folder / "checkpoints" / chosen.checkpoint.name
     if rank() == 0:
         with publish(kept) as draft:  # a kill before the fit is published needs both
-            shutil.copyfile(chosen.checkpoint, draft)
+            shutil.copy(chosen.checkpoint, draft)
     return replace(chosen, checkpoint=kept)
 
 
@@ -146,7 +152,7 @@ def predict_split(experiment: Experiment, split: Split, checkpoint: Path) -> pd.
     """What one checkpoint says of every cell, as `Fit.predictions`."""
     sides = experiment.sides(split)
     if not experiment.is_network:
-        return predict_estimator(experiment, joblib.load(checkpoint), sides)
-    card = torch.load(checkpoint, weights_only=True, map_location="cpu")["oadls"]
+        return predict_estimator(experiment, read_estimator(checkpoint), sides)
+    card = read_checkpoint(checkpoint, like=experiment.config)["oadls"]
     trainer = make_trainer(experiment.config.trainer, logger=False, enable_checkpointing=False)
     return predict_network(experiment, checkpoint, card, sides, trainer)

@@ -2,6 +2,8 @@
 
 All scores of a class are one-vs-rest; the overall scores are their unweighted (macro) mean, which
 is what Table 2 of the paper calls "Overall"; accuracy is the fraction of cells that are right.
+A class without a cell in the set has no recall and no AUROC there, and its precision can only be 0:
+the mean is that of the others, and the class is named.
 A score without a denominator (the precision of a class that is never predicted) is 0, not NaN;
 an AUROC without both sides is None.
 """
@@ -26,7 +28,8 @@ def scores(
     probabilities : (N, K) float, rows sum to 1; the predicted class is the largest
     returns accuracy, precision, sensitivity, specificity, f1, auroc, weighted_f1 (weighted by the
         number of cells of each class), per_class {class: the same six}, confusion_matrix
-        [[true][predicted]] and cells
+        [[true][predicted]], cells, and absent: the classes without a cell, which the macro means
+        leave out
     """
     predicted = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, number=len(classes))
@@ -36,15 +39,17 @@ def scores(
         name: {score: _number(columns[score][k]) for score in SCORES}
         for k, name in enumerate(classes)
     }
-    overall = {score: _mean(columns[score]) for score in SCORES}
-    overall["accuracy"] = _ratio(np.trace(confusion), confusion.sum()).item()
     present = confusion.sum(axis=1)
+    held = present > 0 if present.any() else np.ones(len(classes), dtype=bool)
+    overall = {score: _mean(columns[score][held]) for score in SCORES}
+    overall["accuracy"] = _ratio(np.trace(confusion), confusion.sum()).item()
     overall["weighted_f1"] = _ratio((columns["f1"] * present).sum(), present.sum()).item()
     return {
         **overall,
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
         "cells": int(confusion.sum()),
+        "absent": [name for name, cells in zip(classes, present, strict=True) if not cells],
     }
 
 

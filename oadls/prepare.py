@@ -1,25 +1,21 @@
 """python -m oadls.prepare data=NAME [export=FOLDER] [engine=ray]: fill the cache, show it."""
 
-import functools
-from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from oadls.data.read import read_image
+from oadls.commands import command
 from oadls.data.table import Cells
-from oadls.errors import tell_user
 from oadls.experiment import Experiment
-from oadls.parallel import run_blocks
-from oadls.pipeline import Pipeline, PreparedCells
-from oadls.report.pictures import contact_sheet
+from oadls.export import check_folder, export
+from oadls.pipeline import PreparedCells
 from oadls.segment.score import score_mask
+from oadls.segment.truth import MaskCodes, read_codes, read_mask, warn_of_absent
+from oadls.terminal import console
 
 
 def prepare(cfg: DictConfig) -> pd.DataFrame:
@@ -28,51 +24,40 @@ def prepare(cfg: DictConfig) -> pd.DataFrame:
     returns the table of cells with their measurements, and dice_nucleus and dice_cell where the
         true masks are known
     """
-    console = Console()
+    terminal = console()
+    folder = Path(cfg.export).expanduser() if cfg.export else None
+    listed = cfg.data.get("table")
+    if folder is not None:
+        check_folder(folder, root=cfg.data.get("root"), listed=bool(listed))
+    codes = read_codes(cfg.data.get("mask_codes"))
     experiment = Experiment.open(cfg)
-    table = score_masks(experiment.table, experiment.prepared)
-    print_summary(console, cfg.data.name, table, experiment.cells)
-    if cfg.export:
-        export(table, experiment.prepared.pipeline, Path(cfg.export))
-        console.print(f"Masks, images and contact sheets are in {cfg.export}", soft_wrap=True)
+    table = score_masks(experiment.table, experiment.prepared, codes=codes)
+    print_summary(terminal, cfg.data.name, table, experiment.cells)
+    if folder is not None:
+        inputs = [str(Path(listed).expanduser())] if listed else []
+        export(table, experiment.prepared.pipeline, folder, inputs=inputs)
+        terminal.print(f"Masks, images and contact sheets are in {folder}", soft_wrap=True)
     return table
 
 
-def score_masks(table: pd.DataFrame, prepared: PreparedCells) -> pd.DataFrame:
-    """Add the Dice of nucleus and cell against the true masks, where there are any."""
+def score_masks(table: pd.DataFrame, prepared: PreparedCells, *, codes: MaskCodes) -> pd.DataFrame:
+    """Add the Dice of nucleus and cell against the true masks, where there are any.
+
+    codes : what the masks' codes mean; a region that they do not know is not scored
+    raises UserError for a mask of another size than its image, or with other codes
+    """
     known = table["mask"].notna()
     if not known.any():
         return table
-    scores = {
-        row: score_mask(prepared.picture(str(key))[1], read_mask(Path(str(mask))))
-        for row, key, mask in table.loc[known, ["pixels_sha256", "mask"]].itertuples(name=None)
-    }
+    scores, seen = {}, set()
+    for row, key, file in table.loc[known, ["pixels_sha256", "mask"]].itertuples(name=None):
+        predicted = prepared.picture(str(key))[1]
+        truth = read_mask(Path(str(file)), codes=codes, shape=predicted.shape)
+        seen |= set(np.unique(truth).tolist())
+        found = score_mask(predicted, truth)
+        scores[row] = {region: found[region] for region in codes.scored}
+    warn_of_absent(seen, codes)
     return table.join(pd.DataFrame.from_dict(scores, orient="index").add_prefix("dice_"))
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8 codes 0, 128, 255 from a mask file."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
-
-
-def export(table: pd.DataFrame, pipeline: Pipeline, folder: Path) -> None:
-    """Write masks/NAME.png, images/NAME.png (preprocessed) and sheets/NAME.png of every image."""
-    write = functools.partial(_export, pipeline=pipeline, folder=folder)
-    run_blocks(write, list(zip(table["path"], table["name"], strict=True)), title="Exporting")
-    table.drop(columns="detail_hash").to_csv(folder / "cells.csv", index=False)
-
-
-def _export(block: Sequence[tuple[str, str]], *, pipeline: Pipeline, folder: Path) -> None:
-    """The pictures of each (path, name)."""
-    for path, name in block:
-        stages = pipeline.stages(read_image(Path(path)))
-        sheet = contact_sheet(stages)
-        pictures = {"masks": stages.mask, "images": stages.enhanced, "sheets": sheet}
-        for kind, picture in pictures.items():
-            file = folder / kind / f"{name}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(file)
 
 
 def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells) -> None:
@@ -106,8 +91,7 @@ def print_summary(console: Console, name: str, table: pd.DataFrame, cells: Cells
         console.print(f"left out: {row.path}: {row.reason}", style="yellow", soft_wrap=True)
 
 
-@hydra.main(config_path="../conf", config_name="prepare")
-@tell_user
+@command("prepare")
 def main(cfg: DictConfig) -> None:
     prepare(cfg)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from oadls.errors import UserError
+from oadls.tables import inert
 
 DRAFT = ".draft-"  # how the name of a file begins that is still being written
 FORGOTTEN = 24 * 3600  # s: what a killed program left is no draft of a living one by then
@@ -85,8 +86,8 @@ def publish_text(file: Path, text: str) -> None:
 
 
 def publish_table(file: Path, table: pd.DataFrame) -> None:
-    """Publish a table as CSV without its index."""
-    publish_text(file, table.to_csv(index=False))
+    """Publish a table as CSV without its index, every text of it `inert`."""
+    publish_text(file, inert(table).to_csv(index=False))
 
 
 def _make_room(file: Path) -> None:

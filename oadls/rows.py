@@ -18,7 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
-from oadls.settings import fixed_settings, project_root
+from oadls.settings import fixed_settings, project_root, quoted
+from oadls.trust import as_argument, read_settings
 
 GROUP = "experiment/table3"
 ERROR = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|Interrupt|Killed)\b")
@@ -76,15 +77,14 @@ class Row:
             self.check_same()
         if self.done:
             return None
-        place = _quoted(self.folder.absolute())
+        place = quoted(self.folder.absolute())
         resume = [f"ckpt_path={place}"] if self.started else []
-        more = [*self.overrides, *resume, f"hydra.run.dir={place}"]
+        more = [*self.overrides, *resume, f"hydra.run.dir={place}", *as_argument()]
         return [sys.executable, "-m", "oadls.train", *more]
 
     def check_same(self) -> None:
         """UserError that names the settings by which the folder's run differs from this row."""
-        before = OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"))
-        assert isinstance(before, dict)
+        before = read_settings(self.folder / "config.yaml")
         changed = list(differences(fixed_settings(before), fixed_settings(self.settings)))
         if changed:
             raise UserError(
@@ -137,11 +137,6 @@ def _fitting(overrides: Sequence[str]) -> Sequence[str]:
         return overrides
     chosen = compose("train", others, return_hydra_config=True).hydra.runtime.choices
     return overrides if "schedule" in chosen else others
-
-
-def _quoted(path: Path) -> str:
-    """A path as a value of Hydra, whatever characters are in it."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -69,8 +69,8 @@ class Run:
     @cached_property
     def positive(self) -> int | None:
         """The class that is to be found, as an index; None where the config names none."""
-        name = self.experiment.config.data.positive
-        return self.classes.index(name) if name in self.classes else None
+        name = self.experiment.positive
+        return None if name is None else self.classes.index(name)
 
     @property
     def fitness(self) -> float:

@@ -34,6 +34,7 @@ from oadls.pipeline import PreparedCells
 from oadls.publish import publish_table, publish_text
 from oadls.run import Fit, Run, probabilities_of
 from oadls.schema import check_config
+from oadls.tables import unguarded
 from oadls.trust import read_config
 
 TEXTS = (*COLUMNS, "pixels_sha256", "note")
@@ -56,7 +57,8 @@ def read_text_table(file: Path) -> pd.DataFrame:
         raise _half(file) from error
     if not text.endswith("\n") or any(len(row) != len(rows[0]) for row in rows):
         raise _half(file)
-    return pd.DataFrame(rows[1:], columns=rows[0], dtype=object)
+    told = [[unguarded(value) for value in row] for row in rows]
+    return pd.DataFrame(told[1:], columns=told[0], dtype=object)
 
 
 def read_json(file: Path, *, needs: Sequence[str] = ()) -> dict[str, Any]:

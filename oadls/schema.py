@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
@@ -18,7 +19,17 @@ from pydantic import (
 )
 
 from oadls.errors import UserError
+from oadls.settings import outputs_of
 
+
+def _name(value: object) -> object:
+    if not isinstance(value, str | int | float | None):
+        raise ValueError("Input should be a name")
+    return value
+
+
+# A class, a column: Hydra makes values of some names (1, yes, null), see oadls/data/labels.py
+Name = Annotated[object, PlainValidator(_name)]
 Balance = Literal["none", "class", "patient"]
 
 
@@ -43,8 +54,11 @@ class DataSettings(BaseModel):
 
     max_bad: Annotated[float, Field(ge=0, le=1)]
     window: PositiveFloat | None
-    classes: list[str] | None
-    positive: str | None
+    classes: Annotated[list[Name], Field(min_length=1)] | None
+    positive: Name
+    columns: dict[str, Name] | None = None
+    class_folder: NonNegativeInt | None = None
+    missing: list[Name] | None = None
 
 
 class Settings(BaseModel):
@@ -66,10 +80,17 @@ class Settings(BaseModel):
 
 def check_config(config: DictConfig) -> None:
     """UserError that names every setting with a value that it cannot have."""
+    outputs_of(config.get("name", "unnamed"))  # before anything is made
+    # no others are resolved: the precision of a trainer takes PyTorch, whose import takes seconds
+    found = {str(key): config[key] for key in config if key in Settings.model_fields}
     try:
-        Settings.model_validate(OmegaConf.to_container(config, resolve=True))
+        Settings.model_validate({key: _plain(value) for key, value in found.items()})
     except ValidationError as error:
         raise UserError(_explain("settings", error)) from None
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def check_step(step: functools.partial) -> None:

@@ -4,8 +4,10 @@ Every command imports this first, and a sweep nothing that is heavier: PyTorch t
 """
 
 import atexit
+import itertools
 import netrc
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,14 +19,43 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.cache import cache_folder
 from oadls.errors import UserError
+from oadls.names import LONGEST, printable
 
 # settings that may change on resuming
-RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks")
+RESUMABLE = ("ckpt_path", "trainer", "logger", "floors", "report", "headline_leaks", "trust")
 
 
 def project_root() -> str:
     """Folder that holds conf, oadls and outputs, wherever the command is typed."""
     return str(Path(__file__).resolve().parent.parent)
+
+
+def below(folder: Path, name: str, *, setting: str) -> Path:
+    """The folder of that name below another; UserError for a name that leads anywhere else.
+
+    name : one name, or several joined by "/"
+    """
+    parts = str(name).split("/")
+    plain = str(name).isprintable() and not {"", ".", ".."} & set(parts)
+    if not plain or any(len(part.encode()) > LONGEST for part in parts):
+        raise UserError(
+            f"{setting}: the name of a folder in {folder}, of at most {LONGEST} bytes, "
+            f"is not {printable(str(name))!r}"
+        )
+    return Path(folder, *parts)
+
+
+def outputs_folder() -> Path:
+    """Where runs go: beside conf and oadls, or in the working folder where that is read-only."""
+    home = Path(project_root())
+    place = home / "outputs"
+    writable = os.access(place if place.is_dir() else home, os.W_OK)
+    return place if writable else Path.cwd() / "outputs"
+
+
+def outputs_of(name: str) -> str:
+    """Folder of the runs with this name; UserError for a name that leads elsewhere."""
+    return str(below(outputs_folder(), name, setting="name"))
 
 
 def fixed_settings(settings: Mapping[Any, Any]) -> dict[str, Any]:
@@ -61,6 +92,17 @@ def one_device_a_job(devices: int | str) -> str:
     )
 
 
+def quoted(path: Path) -> str:
+    """A path as a value of Hydra, whatever characters are in it."""
+    text = str(path)
+    if re.fullmatch(r"[A-Za-z0-9/._-]+", text):
+        return text
+    # a backslash is itself, but before a quote and before the end
+    return (
+        "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), text) + "'"
+    )
+
+
 def run_dir(name: str, ckpt_path: str | None) -> str:
     """A new folder for a new run; the folder of the killed run for one that is resumed.
 
@@ -72,10 +114,38 @@ def run_dir(name: str, ckpt_path: str | None) -> str:
         atexit.register(shutil.rmtree, passing, ignore_errors=True)
         return str(passing)
     if ckpt_path:
-        path = Path(ckpt_path).absolute()
+        path = Path(ckpt_path).expanduser().absolute()
         return str(path.parent.parent if path.suffix == ".ckpt" else path)
+    return new_folder(name)
+
+
+def new_folder(name: str, prefix: str = "") -> str:
+    """Make outputs/NAME/PREFIX<now>, a folder of this command alone, whatever starts beside it.
+
+    raises UserError where nothing may be written
+    """
+    home = Path(outputs_of(name))
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return str(Path(project_root(), "outputs", name, now))
+    for number in itertools.count(1):
+        folder = home / (f"{prefix}{now}" if number == 1 else f"{prefix}{now}_{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        except OSError as error:
+            raise UserError(
+                f"outputs: {folder} cannot be made ({error.strerror}); start where you may write, "
+                "or give another place with hydra.run.dir=FOLDER"
+            ) from None
+        else:
+            return str(folder)
+    raise AssertionError
+
+
+def sqlite_file(file: str) -> str:
+    """The address of a SQLite database in a file, whatever characters are in its path."""
+    return "sqlite:///" + file.replace("%", "%25").replace("?", "%3F")
 
 
 def _started_rank() -> int:
@@ -115,7 +185,9 @@ def precision_on(accelerator: str) -> str:
 
 def register_resolvers() -> None:
     """Make the values known to OmegaConf; done when oadls is imported."""
-    OmegaConf.register_resolver("project_root", project_root, replace=True)
+    OmegaConf.register_resolver("outputs_of", outputs_of, replace=True)
+    OmegaConf.register_resolver("new_folder", new_folder, replace=True, use_cache=True)
+    OmegaConf.register_resolver("sqlite_file", sqlite_file, replace=True)
     OmegaConf.register_resolver("run_dir", run_dir, replace=True, use_cache=True)
     OmegaConf.register_resolver("cpu_precision", cpu_precision, replace=True)
     OmegaConf.register_resolver("precision_on", precision_on, replace=True)

@@ -13,6 +13,7 @@ import itertools
 import os
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,9 +21,9 @@ import lmdb
 import numpy as np
 
 from oadls.errors import UserError
+from oadls.store import Store, explain
 
 OPEN_FILES = 256  # at most, of one process
-MAP_SIZE = 1 << 40  # address space of a draft, not disk
 STALE = 3600  # seconds without a record after which a draft has no writer any more
 Arrays = Mapping[str, np.ndarray]
 
@@ -48,11 +49,11 @@ class Shards:
         if not self._names:
             return set()
         # in their order, so that each file is opened once however many there are
-        return {key for key in sorted(keys) if any(_holds(e, key) for e in self._candidates(key))}
+        return {key for key in sorted(keys) if any(_holds(s, key) for s in self._candidates(key))}
 
     def __len__(self) -> int:
         """Number of records."""
-        return sum(_open(str(file), os.getpid()).stat()["entries"] for file in self.files())
+        return sum(_open(file).entries for file in self.files())
 
     def files(self) -> list[Path]:
         """Every published file."""
@@ -72,17 +73,17 @@ class Shards:
         return sum(draft.stat().st_mtime >= since for draft in drafts)
 
     def _get(self, key: str) -> bytes | None:
-        for environment in self._candidates(key):
-            with environment.begin() as transaction:
+        for store in self._candidates(key):
+            with store.reading() as transaction:
                 if (value := transaction.get(key.encode())) is not None:
                     return value
         return None
 
-    def _candidates(self, key: str) -> Iterator[lmdb.Environment]:
+    def _candidates(self, key: str) -> Iterator[Store]:
         """The files that may hold a key: runs may have cut the shards by more or fewer digits."""
         for digits in {len(prefix) for prefix in self._names}:
             for name in self._names.get(key[:digits], ()):
-                yield _open(str(self.folder / name), os.getpid())
+                yield _open(self.folder / name)
 
     def _list(self) -> None:
         names: dict[str, list[str]] = {}
@@ -101,42 +102,52 @@ def shards_in(folder: Path) -> Shards:
 
 def forget_files() -> None:
     """Close every file of this process, before a folder of shards is deleted."""
-    _open.cache_clear()
+    while _files:
+        _files.popitem()[1].close()
 
 
 class Draft:
     """Records on their way into a shard. Nobody reads them until `publish`; a with-block deletes
     the draft when it ends, however it ends.
 
-    encode : arrays -> the bytes of a record
+    encode : key, arrays -> the bytes of a record
+    raises UserError, as `write` and `publish` do, where nothing can be written or the disk is full
     """
 
-    def __init__(self, folder: Path, prefix: str, *, encode: Callable[[Arrays], bytes]) -> None:
-        folder.mkdir(exist_ok=True)
+    def __init__(
+        self, folder: Path, prefix: str, *, encode: Callable[[str, Arrays], bytes]
+    ) -> None:
         self.folder, self.prefix = folder, prefix
         self.path = folder / f".{prefix}-{uuid.uuid4().hex}"
         self._encode = encode
-        self._environment = lmdb.open(  # one writer: no lock; nobody reads it: no sync
-            str(self.path), subdir=False, lock=False, sync=False, map_size=MAP_SIZE
-        )
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(explain(error, folder)) from error
+        # one writer: no lock; nobody reads it: no sync
+        self._store = Store(self.path, alone=True, cure="the same command begins it anew")
 
     def __enter__(self) -> "Draft":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._environment.close()
+        self._store.close()
         self.path.unlink(missing_ok=True)
 
     def write(self, records: Mapping[str, Arrays]) -> None:
         """Add records, on disk at once: nothing is held back in memory."""
-        with self._environment.begin(write=True) as transaction:
-            for key, arrays in records.items():
-                transaction.put(key.encode(), self._encode(arrays))
+        encoded = [(key.encode(), self._encode(key, arrays)) for key, arrays in records.items()]
+
+        def put(transaction: lmdb.Transaction) -> None:
+            for key, value in encoded:
+                transaction.put(key, value)
+
+        self._store.change(put)
 
     def publish(self) -> None:
         """Make every record readable that no file of the shard holds yet."""
         for number in itertools.count():
-            if not self._environment.stat()["entries"]:
+            if not self._store.entries:
                 return
             file = self.folder / f"{self.prefix}-{number}.mdb"
             self._finish()
@@ -150,47 +161,41 @@ class Draft:
                     "its folder must stay, on a file system that has hard links"
                 ) from error
             else:
-                self._environment.close()  # LMDB opens no file twice in a process, by any name
+                self._store.close()  # LMDB opens no file twice in a process, by any name
                 return
 
     def _finish(self) -> None:
         """All on disk, and as long as its pages say: LMDB leaves freed ones at the end away."""
-        self._environment.sync(True)
-        os.truncate(self.path, _length(self._environment))
+        self._store.sync()
+        os.truncate(self.path, self._store.length)
 
     def _drop(self, file: Path) -> None:
         """Delete the records that a published file holds."""
-        published = _open(str(file), os.getpid())
-        with published.begin() as theirs, self._environment.begin(write=True) as ours:
-            there = theirs.cursor()
-            for key in list(ours.cursor().iternext(values=False)):
-                if there.set_key(key):
-                    ours.delete(key)
+
+        def drop(ours: lmdb.Transaction) -> None:
+            with _open(file).reading() as theirs:
+                there = theirs.cursor()
+                for key in list(ours.cursor().iternext(values=False)):
+                    if there.set_key(key):
+                        ours.delete(key)
+
+        self._store.change(drop)
 
 
-@functools.lru_cache(maxsize=OPEN_FILES)  # what falls out is closed when its last reader is done
-def _open(path: str, process: int) -> lmdb.Environment:
-    """A published file, opened once a process: LMDB environments do not survive a fork.
-
-    Raises UserError when it is not whole.
-    """
-    try:
-        environment = lmdb.open(path, subdir=False, readonly=True, lock=False, readahead=False)
-        if os.path.getsize(path) < _length(environment):  # reading would end in SIGBUS
-            raise lmdb.CorruptedError("it is cut short")
-    except lmdb.Error as error:
-        raise UserError(
-            f"cache: {path} is damaged ({error}); "
-            "delete this file, and the next run makes its cells anew"
-        ) from error
-    return environment
+_files: OrderedDict[Path, Store] = OrderedDict()  # the published ones that are open, latest last
 
 
-def _length(environment: lmdb.Environment) -> int:
-    """Bytes of a whole file."""
-    return (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+def _open(file: Path) -> Store:
+    """A published file, opened once a process; using it raises UserError when it is not whole."""
+    if file not in _files:
+        cure = "delete this file, and the next run makes its cells anew"
+        _files[file] = Store(file, alone=True, readonly=True, cure=cure)
+        if len(_files) > OPEN_FILES:
+            _files.popitem(last=False)[1].close()
+    _files.move_to_end(file)
+    return _files[file]
 
 
-def _holds(environment: lmdb.Environment, key: str) -> bool:
-    with environment.begin() as transaction:
+def _holds(store: Store, key: str) -> bool:
+    with store.reading() as transaction:
         return transaction.cursor().set_key(key.encode())

@@ -160,7 +160,8 @@ def macro_scores(
 
     def of(weights: np.ndarray) -> np.ndarray:
         confusions = (weights.T @ counts.reshape(number, -1)).reshape(-1, classes, classes)
-        columns = {name: values.mean(axis=1) for name, values in class_scores(confusions).items()}
+        each = class_scores(confusions)
+        columns = {name: values[:, present].mean(axis=1) for name, values in each.items()}
         columns["accuracy"] = np.einsum("rii->r", confusions) / confusions.sum(axis=(1, 2))
         columns["auroc"] = np.mean([auroc(weights) for auroc in aurocs], axis=0)
         result = np.stack([columns[name] for name in SCORES])  # (S, R)

@@ -23,6 +23,8 @@ from oadls.settings import plain
 if TYPE_CHECKING:
     import wandb
 
+OURS = ("offline", "patients")  # settings that W&B does not know
+UNSAID = "(not sent: logger.patients=false)"
 STAGING = "WANDB_DATA_DIR"  # where W&B keeps the files of artifacts until they are sent
 log = logging.getLogger(__name__)
 
@@ -60,14 +62,27 @@ def _open(cfg: Any, folder: Path, settings: Mapping[str, Any]) -> "wandb.Run":
         **dict(zip(("group", "name"), place_of(cfg.name, folder), strict=True)),
         "job_type": "train" if cfg.test else "trial",
         "tags": [cfg.data.name],
-        "config": plain(cfg),
+        "config": plain(cfg) if settings.get("patients") else without_places(plain(cfg)),
         "settings": wandb.Settings(silent=True, console="off"),
     }
-    theirs = {name: value for name, value in settings.items() if name != "offline"}
+    theirs = {name: value for name, value in settings.items() if name not in OURS}
     try:
         return wandb.init(**ours | theirs)
     except (TypeError, wandb.Error) as error:
         raise UserError(f"logger: {error}") from error
+
+
+def without_places(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without the paths of its data and of its files: they may name a person."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: told(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [told(each) for each in value]
+        return UNSAID if isinstance(value, str) and {"/", "\\"} & set(value) else value
+
+    return {**config, "data": told(config["data"]), "ckpt_path": told(config.get("ckpt_path"))}
 
 
 def place_of(name: str, folder: Path) -> tuple[str, str]:
@@ -125,4 +140,5 @@ def make_logger(
     if board is not None:
         return Curves(board, prefix=prefix)
     bound: partial[Logger] = build(cfg.logger)
-    return bound(save_dir=folder, version=name)
+    known = {key: value for key, value in bound.keywords.items() if key not in OURS[1:]}
+    return bound.func(*bound.args, **known, save_dir=folder, version=name)

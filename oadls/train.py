@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
-from oadls.errors import tell_user
+from oadls.commands import command
 from oadls.experiment import Experiment
 from oadls.fitting import fit_all
 from oadls.ranks import agree, in_turn, rank, together
@@ -16,13 +15,14 @@ from oadls.run_folder import RunFolder
 from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
-from oadls.training import make_trainer, open_run, run_folder
+from oadls.training import make_trainer, open_run, run_folder, working_in
+from oadls.trust import trusting
 
 
 def train(cfg: DictConfig) -> float | list[float]:
     """Train into a folder of outputs on every device of the trainer (see train_in)."""
     check_config(cfg)  # before there are ranks, of which each would say what is wrong
-    with together(make_trainer(cfg.trainer, logger=False)):
+    with trusting(cfg.get("trust")), together(make_trainer(cfg.trainer, logger=False)):
         return train_in(agree(run_folder(cfg)), cfg)
 
 
@@ -34,10 +34,16 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     returns the mean best validation fitness of the networks, by which a sweep ranks; with several
         `aims`, all of these
     """
-    if rank() == 0:
+    if rank() > 0:
+        return _train_in(folder, cfg)
+    with working_in(folder):
         open_run(folder, cfg)
+        return _train_in(folder, cfg)
+
+
+def _train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     with tracked(cfg, folder) as board:
-        experiment = in_turn(lambda: Experiment.open(cfg))
+        experiment = in_turn(lambda: Experiment.open(cfg, to_train=True))
         splits = experiment.splits()
         if rank() == 0:
             splits = RunFolder(folder).keep_splits(splits, experiment)
@@ -61,8 +67,7 @@ def train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     return values if len(values) > 1 else values[0]
 
 
-@hydra.main(config_path="../conf", config_name="train")
-@tell_user
+@command("train")
 def main(cfg: DictConfig) -> float | list[float]:
     return train(cfg)
 

@@ -1,21 +1,36 @@
 """Fit a network, keep the checkpoint with the best validation fitness, predict with it once."""
 
 import logging
+import secrets
+import shlex
+import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import CheckpointIO
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from oadls.checkpoints import (
+    BestEpoch,
+    LastEpoch,
+    Patience,
+    StopsAtOnce,
+    WholeCheckpoints,
+    last_checkpoint,
+)
 from oadls.data.dataset import CellData
 from oadls.data.split import Split
 from oadls.errors import UserError
@@ -23,12 +38,16 @@ from oadls.experiment import Experiment, build
 from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
+from oadls.patients import patient_marks
 from oadls.publish import publish_text
 from oadls.ranks import rank
 from oadls.run import SIDES, Fit, prediction_rows
 from oadls.run_folder import RunFolder
-from oadls.settings import fixed_settings, plain, run_dir
+from oadls.settings import fixed_settings, plain, quoted, run_dir
+from oadls.stopping import Stopped
+from oadls.trust import read_checkpoint, read_settings
 
+HANDOVER = 10  # seconds that loading processes of a killed training may take to end
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +58,37 @@ def run_folder(cfg: Any) -> Path:
     return Path(run_dir(cfg.name, cfg.ckpt_path))
 
 
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """The run's folder is ours for this block: two trainings never write into one.
+
+    raises UserError while another process trains there; when the training is stopped, what says
+    so says how to go on
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=HANDOVER):
+            yield
+    except Timeout:
+        raise UserError(
+            f"{folder}: another process trains in this folder; wait for its end, or give another "
+            "one with hydra.run.dir=FOLDER"
+        ) from None
+    except Stopped as stopped:
+        if HydraConfig.initialized() and HydraConfig.get().mode != RunMode.MULTIRUN:
+            stopped.way_on = f"go on with: {same_training(sys.argv[1:], folder)}"
+        raise
+
+
+def same_training(arguments: Sequence[str], folder: Path) -> str:
+    """The command line that goes on with a training in its folder.
+
+    arguments : of the command that was stopped
+    """
+    kept = [one for one in arguments if not one.startswith(("ckpt_path=", "hydra.run.dir="))]
+    return shlex.join(["python", "-m", "oadls.train", *kept, f"ckpt_path={quoted(folder)}"])
+
+
 def open_run(folder: Path, cfg: Any) -> None:
     """Make the run's folder with its composed config; a resumed run must have the same config."""
     file = folder / "config.yaml"
@@ -46,7 +96,7 @@ def open_run(folder: Path, cfg: Any) -> None:
         raise UserError(f"ckpt_path: no run to resume at {folder} (it has no config.yaml)")
     wanted = plain(cfg)
     if file.is_file():
-        before = fixed_settings(OmegaConf.to_container(OmegaConf.load(file)))  # type: ignore[arg-type]
+        before = fixed_settings(read_settings(file))
         changed = [key for key, value in fixed_settings(wanted).items() if value != before.get(key)]
         if changed:
             raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
@@ -82,7 +132,7 @@ def fit_network(
         "data_fingerprint": experiment.fingerprint,
     }
     model = make_classifier(experiment, network, card)
-    history, keep = History(), _checkpoints(folder, split.name)
+    history, best = History(), BestEpoch(folder, split.name)
     trainer = make_trainer(
         cfg.trainer,
         max_epochs=cfg.training.epochs,
@@ -90,14 +140,16 @@ def fit_network(
         callbacks=[
             RichProgressBar(leave=False),
             history,
-            EarlyStopping(
+            Patience(
                 "val/fitness",
                 mode="max",
                 patience=cfg.training.patience,
                 stopping_threshold=PERFECT,  # no later epoch would be chosen
             ),
-            keep,
+            StopsAtOnce(),
             *callbacks,
+            best,
+            LastEpoch(folder, split.name),
         ],
         default_root_dir=folder,
         num_sanity_val_steps=0,
@@ -105,24 +157,44 @@ def fit_network(
         enable_model_summary=False,
         deterministic="warn",
     )
-    last = folder / "checkpoints" / f"{split.name}-last.ckpt"
+    last = last_checkpoint(folder, split.name)
+    if last.is_file():
+        check_resumable(last, like=cfg)
     trainer.fit(model, data, ckpt_path=last if last.is_file() else None, weights_only=True)
     epochs = history.table()  # predicting restores the history of the best epoch
     wanted = SIDES if test else ("val",)
+    chosen = Path(best.best_model_path)
+    read_checkpoint(chosen, like=cfg)  # Lightning, which loads it again, looks at no checksum
     if test and rank() == 0:
         RunFolder(folder).note_test(split.name)
-    predictions = predict_sides(trainer, model, data, keep.best_model_path, wanted)
-    assert keep.best_model_score is not None
+    predictions = predict_sides(trainer, model, data, str(chosen), wanted)
+    assert best.best_model_score is not None
     return Fit(
         split.name,
         split.fold,
         split.repeat,
         predictions,
         epochs,
-        keep.best_model_score.item(),
-        Path(keep.best_model_path),
+        best.best_model_score.item(),
+        chosen,
         history.seconds,
     )
+
+
+def check_resumable(file: Path, *, like: DictConfig) -> None:
+    """UserError unless a run can go on from a checkpoint.
+
+    Lightning deletes the files that a checkpoint says were best before: all must lie where it says
+    that checkpoints lie, and Lightning follows that only where it is this run's own folder.
+    """
+    saved = read_checkpoint(file, like=like)
+    for state in (saved.get("callbacks") or {}).values():
+        if not isinstance(state, Mapping) or "dirpath" not in state:
+            continue
+        best = [state.get(f"{kind}_model_path") for kind in ("best", "last", "kth_best")]
+        for path in filter(None, [*best, *(state.get("best_k_models") or {})]):
+            if Path(path).parent != Path(str(state["dirpath"])) or Path(path).suffix != ".ckpt":
+                raise UserError(f"checkpoint: {file} names a file elsewhere: {path}")
 
 
 def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
@@ -131,8 +203,12 @@ def make_trainer(config: DictConfig, **settings: Any) -> pl.Trainer:
     raises UserError for what Lightning refuses
     """
     quiet()
+    trainer = build(config)
+    plugins = list(trainer.keywords.get("plugins") or [])
+    if not any(isinstance(each, CheckpointIO) for each in plugins):
+        plugins.append(WholeCheckpoints())
     try:
-        return build(config)(use_distributed_sampler=False, **settings)
+        return trainer(use_distributed_sampler=False, plugins=plugins, **settings)
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise UserError(f"trainer: {error}") from error
 
@@ -235,32 +311,21 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", f".*{text}.*")
 
 
-def _checkpoints(folder: Path, name: str) -> ModelCheckpoint:
-    keep = ModelCheckpoint(
-        folder / "checkpoints",
-        filename=name,
-        monitor="val/fitness",
-        mode="max",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
-    )
-    keep.CHECKPOINT_NAME_LAST = f"{name}-last"
-    return keep
-
-
 def cells_of_sides(table: pd.DataFrame, sides: np.ndarray) -> dict[str, list[str]]:
     """Short content hashes of the cells on each side, by which evaluation deals them again."""
     keys = table["pixels_sha256"].str[:16].to_numpy(object)
     return {side: keys[sides == side].tolist() for side in SIDES}
 
 
-def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, list[str]]:
-    """Short content hashes and patients by which evaluation knows what a checkpoint has seen."""
+def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, Any]:
+    """Short content hashes and patients by which evaluation knows what a checkpoint has seen.
+
+    Patients are hashed (see `patient_marks`) with a salt of this checkpoint's own.
+    """
     seen = table.iloc[np.concatenate([data.rows("train"), data.rows("val")])]
-    known = seen.dropna(subset=["patient"])
+    salt = secrets.token_hex(16)
     return {
         "images": sorted({key[:16] for key in seen["pixels_sha256"]}),
-        "patients": sorted(set(known["source"] + ":" + known["patient"])),
+        "salt": salt,
+        "patients": sorted(set(patient_marks(seen, salt=salt).dropna())),
     }

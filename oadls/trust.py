@@ -73,7 +73,7 @@ WRITERS = ("default_root_dir", "logger", "callbacks", "plugins", "profiler", "mo
 CSV = {"_target_": "pytorch_lightning.loggers.CSVLogger", "_partial_": True, "name": "logs"}
 NEEDED = ("name", "seed", "data", "split", "pipeline", "crop", "augment", "model")
 DEEP = 50  # nodes within nodes
-MOST = 1_000_000  # bytes of a config
+MOST, MOST_ENTRY = 1_000_000, 1000  # bytes of a config, of an entry of tune
 SPLIT = re.compile(r"fold_\d+(-\w+)*")  # it names files
 # what a file raises that is no checkpoint of ours
 OTHER_FILE = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OSError, EOFError)
@@ -82,7 +82,7 @@ _named: ContextVar[frozenset[str]] = ContextVar("named", default=frozenset())
 
 @contextmanager
 def trusting(names: Iterable[str] | None) -> Iterator[None]:
-    """Within this, loaded configs may also name these: "mylab.Net", wherever it stands."""
+    """Within this, what is loaded may also name these: "mylab.Net", wherever it stands."""
     token = _named.set(_named.get() | frozenset(names or ()))
     try:
         yield
@@ -188,8 +188,8 @@ def checked(settings: Mapping[str, Any], file: Path, *, like: Any = None) -> dic
     like : a config of the user's, or one that is checked: what it names may be named here
     raises UserError, see read_config
     """
-    also = named_by_user() | frozenset(_targets(like))
-    _check(settings, "", file, also, depth=0)
+    theirs = frozenset(_targets(like)).difference(*TRUSTED.values())  # the user's own classes
+    _check(settings, "", file, named_by_user() | theirs, depth=0)
     found = _own(dict(settings), file)
     if isinstance(found.get("defaults"), Mapping):
         found["defaults"] = _own(dict(found["defaults"]), file)
@@ -240,6 +240,39 @@ def _check_target(target: Any, place: str, file: Path, also: frozenset[str]) -> 
     )
 
 
+def check_entry(entry: Any, file: Path) -> None:
+    """UserError unless a loaded entry of `tune` ("optimizer.lr=1e-4") names what it may.
+
+    file : where it came from, for the message
+    """
+    try:
+        changes = OmegaConf.to_container(OmegaConf.from_dotlist(str(entry)[:MOST_ENTRY].split()))
+    except (yaml.YAMLError, OmegaConfBaseException, AttributeError, TypeError) as error:
+        raise UserError(f"{file}: {_short(entry)} is no setting: {_short(error)}") from None
+    check_changes(changes, file)
+
+
+def check_changes(changes: Any, file: Path) -> None:
+    """UserError unless settings that were loaded, as plain dicts and lists, name what they may."""
+    _check(changes, "", file, named_by_user(), depth=0)
+
+
+def as_names(text: str) -> list[str]:
+    """The names in [a,b], or in a,b."""
+    return [name.strip() for name in text.strip("[]").split(",") if name.strip()]
+
+
+def as_text(name: str) -> str:
+    """A name of a stranger's for a config, in which it stays as it is: ${...} is not followed."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", name)
+
+
+def as_argument() -> list[str]:
+    """`trust=[...]` for a command that this one starts; nothing where nothing is trusted."""
+    names = sorted(named_by_user())
+    return [f"trust=[{','.join(names)}]"] if names else []
+
+
 def _own(settings: dict[str, Any], file: Path) -> dict[str, Any]:
     """Without what is another machine's or another command's, and with what is this one's."""
     found = {key: value for key, value in settings.items() if key not in OTHERS}
@@ -248,6 +281,8 @@ def _own(settings: dict[str, Any], file: Path) -> dict[str, Any]:
         raise UserError(f"{file}: name is a name, or names with / between, not {_short(name)}")
     if "logger" in found:
         found["logger"] = dict(CSV)
+    for entry in found.get("tune") or ():
+        check_entry(entry, file)
     if isinstance(trainer := found.get("trainer"), Mapping):
         aside = [key for key in WRITERS if trainer.get(key) and not list(_targets(trainer[key]))]
         if aside:

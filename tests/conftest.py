@@ -1,11 +1,13 @@
 """What every test may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.databases import postgresql
 from tests.needs import missing
 from tests.parabola import write_app
 
@@ -44,6 +46,13 @@ def real_smears(data_dir: Path):
         return files
 
     return of
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL server; whoever uses it sets PGPASSWORD, or puts it into the URL."""
+    with postgresql() as url:
+        yield url
 
 
 @pytest.fixture

@@ -11,10 +11,15 @@ from tempfile import mkdtemp
 
 from tests.needs import missing
 
+SECRET = "hunter2-never-written"
+
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database; CI must have the server, a laptop may not."""
+    """The SQLAlchemy URL of an empty database; CI must have the server, a laptop may not.
+
+    It lets nobody in without SECRET, which is not in the URL.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))  # Debian keeps it off PATH
     control = shutil.which("pg_ctl") or (str(found[-1]) if found else None)
     if control is None:
@@ -36,7 +41,11 @@ def postgresql() -> Iterator[str]:
             cwd=folder,
         )
 
-    run("initdb", "-o", "-A trust -U oadls")
+    given = folder / "password"
+    given.write_text(SECRET)
+    if user:
+        shutil.chown(given, "postgres")
+    run("initdb", "-o", f"-A scram-sha-256 -U oadls --pwfile={given} --no-sync")
     run("start", "-w", "-l", folder / "log", "-o", f"-p {port} -h 127.0.0.1 -k {folder}")
     try:
         yield f"postgresql+psycopg://oadls@127.0.0.1:{port}/postgres"

@@ -1,23 +1,24 @@
 """Trainings as commands, of one process or several.
 
-python -m tests.ranks trains as python -m oadls.train does, and in rank zero fails where FAILS says.
+python -m tests.ranks trains as python -m oadls.train does, and stops rank zero where STOPS says.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import hydra
 import pytest
 import torch
 from omegaconf import DictConfig
 
+from oadls import commands
 from oadls.model.classifier import Classifier
 from oadls.ranks import rank
 from oadls.train import train
 
-FAILS = "OADLS_TEST_FAILS"  # "epoch step"
+STOPS = "OADLS_TEST_STOPS"  # "epoch step"
 ROOT = Path(__file__).parent.parent
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
@@ -39,16 +40,16 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(arguments, process.returncode, printed)
 
 
-@hydra.main(config_path="../conf", config_name="train")
+@commands.command("train")
 def main(cfg: DictConfig) -> None:
     step_of = Classifier.training_step
 
-    def failing(self: Classifier, batch: dict, index: int) -> torch.Tensor:
-        if rank() == 0 and f"{self.current_epoch} {index}" == os.environ.get(FAILS):
-            raise RuntimeError("rank zero fails")
+    def stopping(self: Classifier, batch: dict, index: int) -> torch.Tensor:
+        if rank() == 0 and f"{self.current_epoch} {index}" == os.environ.get(STOPS):
+            os.kill(os.getpid(), signal.SIGTERM)
         return step_of(self, batch, index)
 
-    Classifier.training_step = failing  # type: ignore[method-assign]
+    Classifier.training_step = stopping  # type: ignore[method-assign]
     train(cfg)
 
 

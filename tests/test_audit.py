@@ -194,6 +194,9 @@ def test_the_official_folds_of_c_nmc_put_people_on_two_sides(
 
 @pytest.mark.parametrize("name", ["c_nmc_fold1_by_image", "all_idb2_whole", "quickstart"])
 def test_an_experiment_brings_its_data_split_and_crop(name: str) -> None:
-    ours, theirs = composed("audit", f"experiment={name}"), composed("train", f"+experiment={name}")
+    ours, theirs = (
+        composed("audit", f"+experiment={name}"),
+        composed("train", f"+experiment={name}"),
+    )
     for key in ("data", "split", "crop", "seed", "model", "name"):
         assert ours[key] == theirs[key]

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +20,7 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 
 from oadls.baselines.inputs import Pooled
+from oadls.baselines.keep import write_estimator
 from oadls.cost import measure_run, seconds_a_cell, training_seconds
 from oadls.errors import UserError
 from oadls.experiment import Experiment
@@ -150,7 +150,7 @@ def test_frozen_features_are_those_that_the_estimator_was_given(run: Path, tmp_p
     given = inputs.read()
     (tmp_path / "checkpoints").mkdir()
     model = LogisticRegression().fit(given, experiment.labels)
-    joblib.dump(model, tmp_path / "checkpoints" / "fold_0.joblib")
+    write_estimator(model, tmp_path / "checkpoints" / "fold_0.skops")
     stand_in = SimpleNamespace(
         inputs=inputs, config=experiment.config, views=experiment.views, device="cpu"
     )
@@ -163,7 +163,7 @@ def test_frozen_features_are_those_that_the_estimator_was_given(run: Path, tmp_p
 def test_handcrafted_numbers_have_no_multiply_adds(tmp_path: Path) -> None:
     X, y = drawn(3)
     (tmp_path / "checkpoints").mkdir()
-    joblib.dump(LogisticRegression().fit(X, y), tmp_path / "checkpoints" / "fold_0.joblib")
+    write_estimator(LogisticRegression().fit(X, y), tmp_path / "checkpoints" / "fold_0.skops")
     rows = dict(zip("abc", X[:3], strict=True))
     inputs = SimpleNamespace(compute=lambda keys: np.stack([rows[key] for key in keys]))
     config = SimpleNamespace(model=SimpleNamespace(backbone=None))

@@ -21,7 +21,7 @@ from oadls.model.classifier import pool_views
 from oadls.ranks import together
 from oadls.settings import run_dir
 from oadls.training import make_trainer
-from tests.ranks import FAILS, TWO, command
+from tests.ranks import STOPS, TWO, command
 from tests.runs import composed, train_in
 from tests.whole_batch import (
     WEIGHTS,
@@ -195,10 +195,12 @@ def test_a_training_ends_with_its_rank_zero_and_goes_on_to_the_same_numbers(
     alone: Path, tmp_path: Path
 ) -> None:
     training = ("-m", "tests.ranks", *SMALL, *TWO, f"name={tmp_path}/run")
-    failed = command(*training, **{FAILS: "1 1"})
-    assert failed.returncode == 1, failed.stdout
-    assert "rank zero fails" in failed.stdout
+    stopped = command(*training, **{STOPS: "1 1"})
+    assert stopped.returncode == 143, stopped.stdout
     (folder,) = (tmp_path / "run").iterdir()
+    told = [line for line in stopped.stdout.splitlines() if "stopped by SIGTERM" in line]
+    assert len(told) == 1
+    assert told[0].endswith(f"ckpt_path={folder}")
     assert not (folder / "predictions.csv").exists()
     done = command(*training, f"ckpt_path={folder}")
     assert done.returncode == 0, done.stdout

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from oadls.metrics import fitness, precision_of, scores
+from oadls.metrics import SCORES, fitness, precision_of, scores
+from oadls.statistics import macro_scores
 
 
 def random_case(seed: int, cells: int, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +54,32 @@ def test_one_class_alone_has_no_auroc_and_stays_json() -> None:
     found = scores(np.array([1, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), classes=["normal", "all"])
     assert found["auroc"] is None
     assert "NaN" not in json.dumps(found, allow_nan=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5), st.data())
+def test_a_class_without_a_cell_is_left_out_of_the_means(
+    seed: int, number: int, data: st.DataObject
+) -> None:
+    """Against scikit-learn's means over the labels that are there, and over groups alike."""
+    labels, probabilities = random_case(seed, 30, number)
+    gone = data.draw(st.sets(st.sampled_from(range(number)), min_size=1, max_size=number - 1))
+    kept = ~np.isin(labels, list(gone))
+    labels, probabilities = labels[kept], probabilities[kept]
+    found = scores(labels, probabilities, classes=[str(k) for k in range(number)])
+    present = np.unique(labels)
+    assert found["absent"] == [str(k) for k in sorted(gone)]
+    predicted = probabilities.argmax(axis=1)
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        labels, predicted, labels=present, average="macro", zero_division=0
+    )
+    assert found["precision"] == pytest.approx(precision)
+    assert found["sensitivity"] == pytest.approx(recall)
+    assert found["f1"] == pytest.approx(f1)
+    resampled = macro_scores(labels, predicted, probabilities, np.arange(len(labels)))
+    estimate = dict(zip(SCORES, resampled(np.ones((len(labels), 1)))[:, 0], strict=True))
+    for name in SCORES[:5]:
+        assert estimate[name] == pytest.approx(found[name])
 
 
 def test_fitness_ranks_by_precision_and_breaks_ties_by_f1_in_float32() -> None:

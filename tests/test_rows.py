@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-import joblib
 import pandas as pd
 import pytest
 
+from oadls.baselines.keep import read_estimator
 from tests.runs import CONF, train_in
 
 ROWS = sorted(file.stem for file in (CONF / "experiment" / "table3").glob("*.yaml"))
@@ -68,5 +68,5 @@ def test_an_estimator_weighs_the_classes_where_a_network_draws_them_equally(
 ) -> None:
     probe = ("+experiment=table3/linear_probe", "model.backbone.size=32", "tune=null")
     run = train_in(tmp_path, *probe, *FEW, f"training.balance={balance}")
-    fitted = joblib.load(next((run / "checkpoints").glob("*.joblib")))
+    fitted = read_estimator(next((run / "checkpoints").glob("*.skops")))
     assert fitted[-1].class_weight == weight

@@ -25,6 +25,9 @@ from tests.runs import composed
         ("data.max_bad=abc", "data.max_bad: .*number.*'abc'"),
         ("data.max_bad=5", "data.max_bad: .*less than or equal to 1"),
         ("data.window=wide", "data.window: .*'wide'"),
+        ("data.positive=[all]", "data.positive: .*a name.*'all'"),
+        ("data.classes=[[all],hem]", "data.classes: .*a name.*'all'"),
+        ("data.classes=[]", "data.classes: .*at least 1 item"),
         ("seed=one", "seed: .*'one'"),
         ("coverage=1", "coverage: .*less than 1.* 1"),
         ("sensitivity=0", "sensitivity: .*greater than 0.* 0"),
@@ -34,6 +37,20 @@ from tests.runs import composed
 def test_a_misspelt_value_is_named(setting: str, named: str) -> None:
     with pytest.raises(UserError, match=named):
         check_config(composed("train", setting))
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("data.columns=5", "data.columns: .*dictionary.* 5"),
+        ("data.columns.patient=[who]", "data.columns.patient: .*a name.*'who'"),
+        ("data.missing=NA", "data.missing: .*list.*'NA'"),
+        ("data.class_folder=-1", "data.class_folder: .*greater than or equal to 0.* -1"),
+    ],
+)
+def test_a_misspelt_value_of_your_own_images_is_named(setting: str, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        check_config(composed("train", "data=folder", "data.root=x", setting))
 
 
 def test_the_shipped_settings_pass() -> None:

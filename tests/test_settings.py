@@ -2,11 +2,20 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 
-from oadls.settings import cpu_precision, fixed_settings
+from oadls.errors import UserError
+from oadls.settings import (
+    cpu_precision,
+    fixed_settings,
+    new_folder,
+    outputs_folder,
+    project_root,
+)
 from tests.runs import composed
 
 
@@ -53,3 +62,34 @@ def test_what_needs_no_network_does_not_wait_for_pytorch(module: str) -> None:
     code = f"import sys, oadls.{module}; print('torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
+
+
+def test_commands_that_start_in_one_second_have_folders_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("oadls.settings.outputs_folder", lambda: tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(new_folder, ["same"] * 40))
+    assert len(set(found)) == 40
+    assert all(Path(folder).is_dir() for folder in found)
+    assert {Path(folder).parent for folder in found} == {tmp_path / "same"}
+
+
+def test_runs_go_to_the_working_folder_where_the_installation_is_read_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert outputs_folder() == Path(project_root(), "outputs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda place, mode: False)
+    assert outputs_folder() == tmp_path / "outputs"
+
+
+def test_a_place_where_no_folder_can_be_made_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("oadls.settings.outputs_folder", lambda: tmp_path)
+    with pytest.raises(UserError, match=r"outputs: .*file.* cannot be made .*hydra.run.dir"):
+        new_folder("file")
+    with pytest.raises(UserError, match=r"cannot be made"):
+        new_folder("file/below")

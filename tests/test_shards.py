@@ -218,7 +218,7 @@ def test_a_damaged_record_of_a_shard_is_found(tmp_path):
     publish(cache, KEYS[:1])
     (file,) = cache.shards.files()
     content = bytearray(file.read_bytes())
-    place = content.rindex(cache._encode(record(KEYS[0]))[-16:])
+    place = content.rindex(cache._encode(KEYS[0], record(KEYS[0]))[-16:])
     content[place] ^= 1
     file.write_bytes(content)
     shards_module.forget_files()

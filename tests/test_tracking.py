@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from omegaconf import OmegaConf
 from PIL import Image
 from pytorch_lightning.callbacks import Callback
+from sqlalchemy.engine import make_url
 
 from oadls.errors import UserError
 from oadls.model.classifier import Classifier
@@ -21,6 +22,7 @@ from oadls.report.results import HEADLINE
 from oadls.tracking import tracked
 from scripts.wandb_dashboard import dashboard, main, saved, searched
 from tests.boards import Board, read_boards
+from tests.databases import SECRET
 from tests.runs import CONF, composed, train_in
 
 TINY = (
@@ -58,7 +60,8 @@ def own_wandb(tmp_path_factory: pytest.TempPathFactory):
 def finished(own_cache: None, own_wandb: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two networks, with enough patients for intervals, and its report."""
     settings = ("split=grouped_kfold", "split.folds=2", "split.val=0.25")
-    return train_in(tmp_path_factory.mktemp("finished"), *TINY, *settings)
+    named = "logger.patients=true"
+    return train_in(tmp_path_factory.mktemp("finished"), *TINY, *settings, named)
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +76,26 @@ def metrics(finished: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def trials(own_cache: None, own_wandb: None, tmp_path_factory: pytest.TempPathFactory):
-    """The W&B runs of a sweep of two trials."""
+def swept(
+    own_cache: None, own_wandb: None, server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a sweep of two trials, on a database whose address has a password."""
     folder = tmp_path_factory.mktemp("multirun") / "sweep"
     command = [sys.executable, "-m", "oadls.train", "-m", "+sweep=rmsprop", *TINY]
     command += [f"hydra.sweep.dir={folder}", "hydra.sweeper.n_trials=2", "training.epochs=1"]
-    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # as all tests
+    command += ["hydra.sweeper.storage=${oc.env:STORAGE}"]
+    address = make_url(server)._replace(password=SECRET).render_as_string(hide_password=False)
+    one = {**os.environ, "OMP_NUM_THREADS": "1", "STORAGE": address}  # one thread, as all tests
     done = subprocess.run(command, capture_output=True, text=True, cwd=CONF.parent, env=one)
     assert done.returncode == 0, done.stdout + done.stderr
-    return read_boards(folder)
+    assert SECRET not in done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trials(swept: Path) -> list[Board]:
+    """The W&B runs of that sweep."""
+    return read_boards(swept)
 
 
 def test_a_command_is_one_run_that_ended_well(board: Board, finished: Path) -> None:
@@ -278,6 +292,14 @@ def test_trials_are_runs_of_one_group_and_show_no_test_cell(trials: list[Board])
         assert {"val/confusion_matrix_table", "val/pr_table", "val/roc_table"} <= board.logged
         assert not [name for name in board.logged if "test" in name]
         assert not board.artifacts
+
+
+def test_no_file_of_a_sweep_has_the_password_of_its_database(swept: Path) -> None:
+    files = [file for file in swept.rglob("*") if file.is_file()]
+    words = [b"oc.env:STORAGE" in file.read_bytes() for file in files]
+    assert any(file.suffix == ".wandb" and has for file, has in zip(files, words, strict=True))
+    assert any(file.name == "hydra.yaml" and has for file, has in zip(files, words, strict=True))
+    assert not [file for file in files if SECRET.encode() in file.read_bytes()]
 
 
 def test_the_dashboard_shows_only_what_was_logged(board: Board, trials: list[Board]) -> None:

@@ -1,7 +1,9 @@
 """Train, resume and evaluate end to end on a small drawn set."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from oadls.evaluate import evaluate
 from oadls.evaluation import load_cards, seen_by
 from oadls.metrics import fitness
 from oadls.model.classifier import Classifier
+from oadls.patients import patient_marks
+from oadls.stopping import Stopped, stoppable
+from oadls.training import working_in
 from tests.runs import composed, train_in
 
 SMALL = (
@@ -94,18 +99,31 @@ def test_a_killed_run_resumes_to_the_result_of_an_unbroken_one(
     def killed(self: Classifier, batch: dict, index: int):
         steps.append(index)
         if self.current_epoch == 1 and index == 1:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGTERM)
         return original(self, batch, index)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Classifier, "training_step", killed)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises(Stopped) as stopped, stoppable():
             run(tmp_path)
+    assert stopped.value.code == 143
     assert steps
     assert not (tmp_path / "metrics.json").exists()
     run(tmp_path, resume=True)
     for name in ("metrics.json", "history.csv", "predictions.csv"):
         assert (tmp_path / name).read_text() == (finished / name).read_text()
+
+
+def test_two_trainings_never_work_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oadls.training.HANDOVER", 0)
+    with (
+        working_in(tmp_path),
+        pytest.raises(UserError, match="another process trains in this folder"),
+    ):
+        run(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {".lock"}
 
 
 def test_resuming_with_other_settings_is_refused(finished: Path) -> None:
@@ -138,8 +156,10 @@ def test_a_checkpoint_never_tests_patients_that_it_was_trained_on(
     )
     evaluate(cfg, tmp_path)
     tested = set(pd.read_csv(tmp_path / "predictions.csv")["patient"])
-    trained = {name.split(":")[1] for name in card["seen"]["patients"]}
-    assert len(trained) == 6
+    everybody = pd.DataFrame({"source": "synthetic", "patient": [f"S{k:02d}" for k in range(10)]})
+    marks = patient_marks(everybody, salt=card["seen"]["salt"])
+    trained = set(everybody["patient"][marks.isin(card["seen"]["patients"])])
+    assert len(trained) == 6 == len(card["seen"]["patients"])
     assert tested == {f"S{k:02d}" for k in range(10)} - trained
 
 
@@ -152,15 +172,21 @@ def test_every_patient_of_a_seen_cell_is_seen_with_all_who_share_an_image() -> N
             "group": ["51+78", "51+78", "51+78", "2", "alone"],
         }
     )
-    seen = {"images": ["0" * 16], "patients": ["c_nmc:51"]}
-    assert seen_by({"seen": seen}, table).tolist() == [True, True, True, False, False]
+    marks = patient_marks(table, salt="salt")
+    assert marks.isna().tolist() == [False] * 4 + [True]
+    for seen in (
+        {"images": ["0" * 16], "salt": "salt", "patients": [marks[0]]},
+        {"images": ["0" * 16], "patients": ["c_nmc:51"]},  # of before, in clear
+        {"images": [], "salt": "salt", "patients": [marks[2]]},
+    ):
+        assert seen_by({"seen": seen}, table).tolist() == [True, True, True, False, False]
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkpoint at"):
         load_cards(str(tmp_path))
     (tmp_path / "model.ckpt").write_text("nothing")
-    with pytest.raises(UserError, match=r"model\.ckpt was not written by oadls"):
+    with pytest.raises(UserError, match=r"model\.ckpt is no file of PyTorch"):
         load_cards(str(tmp_path / "model.ckpt"))
 
 

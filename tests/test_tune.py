@@ -71,7 +71,7 @@ def test_what_was_tried_has_not_seen_the_test_part(tuned: Path) -> None:
     for name in ("fold_0", "fold_1"):
         sides = pd.read_csv(tuned / "folds" / f"{name}-predictions.csv")["side"]
         assert set(sides) == {"train", "val", "test"}
-        assert (tuned / "checkpoints" / f"{name}.joblib").is_file()
+        assert (tuned / "checkpoints" / f"{name}.skops").is_file()
     assert not list(tuned.glob("tried/*/checkpoints/*"))
 
 

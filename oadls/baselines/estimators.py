@@ -4,15 +4,11 @@ X is (N, D) float64, y (N,) int. Each standardises its features on what it is fi
 `gao_svm` also takes the patients: fit(X, y, groups).
 """
 
-import functools
-
-import numpy as np
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from oadls.baselines.choice import ForestChoice
 from oadls.baselines.gao_svm import GaoSvm
 from oadls.baselines.svm import rbf_pipeline
 from oadls.baselines.tempered import Tempered
@@ -54,10 +50,7 @@ def selected_svm(
     all cells they would look better there than they are.
     """
     _positive("selected_svm", keep=keep, trees=trees, C=C)
-    forest = RandomForestClassifier(trees, class_weight=class_weight, random_state=seed)
-    choice = SelectFromModel(
-        forest, threshold=-np.inf, max_features=functools.partial(_at_most, keep=keep)
-    )
+    choice = ForestChoice(keep=keep, trees=trees, class_weight=class_weight, seed=seed)
     machine = rbf_pipeline(C=C, gamma=gamma, class_weight=class_weight)
     chain = Pipeline([("scale", StandardScaler()), ("select", choice), ("svm", machine)])
     return Tempered(chain, folds=3, seed=seed)
@@ -96,10 +89,6 @@ def logistic(*, C: float = 1.0, class_weight: str | None = BALANCED, seed: int) 
         C=C, class_weight=class_weight, max_iter=2000, random_state=seed
     )
     return make_pipeline(StandardScaler(), regression)
-
-
-def _at_most(X: np.ndarray, *, keep: int) -> int:
-    return min(keep, X.shape[1])
 
 
 def _positive(estimator: str, **settings: float) -> None:

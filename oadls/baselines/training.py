@@ -5,17 +5,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from oadls.baselines.floors import probabilities_by
+from oadls.baselines.keep import ENDING, write_estimator
 from oadls.data.split import Split
 from oadls.errors import UserError
 from oadls.experiment import Experiment, build
 from oadls.metrics import fitness, scores
-from oadls.publish import publish
 from oadls.ranks import world
 from oadls.run import SIDES, Fit, prediction_rows, probabilities_of
 from oadls.run_folder import RunFolder
@@ -24,8 +23,7 @@ from oadls.run_folder import RunFolder
 def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: bool) -> Fit:
     """Fit on the training side, score validation, predict every cell.
 
-    The fitted estimator is kept in folder/checkpoints, as a pickle: load none that you were
-    sent.
+    The fitted estimator is kept in folder/checkpoints (see `keep`).
 
     test : false leaves the test part alone: only validation is predicted
     raises UserError when the training side has one class, or there are several devices
@@ -43,9 +41,8 @@ def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: b
     with threadpool_limits(1):  # small problems: threads wait for each other
         estimator.fit(numbers[train], labels[train], **_groups(estimator, experiment, train))
     seconds = time.perf_counter() - start
-    checkpoint = folder / "checkpoints" / f"{split.name}.joblib"
-    with publish(checkpoint) as draft:
-        joblib.dump(estimator, draft)
+    checkpoint = folder / "checkpoints" / f"{split.name}{ENDING}"
+    write_estimator(estimator, checkpoint)
     if test:
         RunFolder(folder).note_test(split.name)
     else:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,14 @@ def collect(source: Callable[[], Cells], *, max_bad: float) -> Cells:
     cells = source()
     if "pixels_sha256" not in cells.table:
         cells = _add_facts(cells, max_bad=max_bad)
-    return validate(Cells(join_duplicates(cells.table), cells.excluded))
+    return validate(replace(cells, table=join_duplicates(cells.table)))
 
 
 def _add_facts(cells: Cells, *, max_bad: float) -> Cells:
     facts, bad = inspect_all(cells.table["path"].tolist())
     cells = leave_out(cells, bad, max_bad=max_bad)
     table = cells.table.drop(columns=list(FACTS), errors="ignore").reset_index(drop=True)
-    return Cells(pd.concat([table, facts], axis=1), cells.excluded)
+    return replace(cells, table=pd.concat([table, facts], axis=1))
 
 
 def join_duplicates(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,23 @@
 """Image files to arrays: one reader for every format, every bad file an error that says which.
 
-What becomes of unusual files (Pillow decodes them all):
-CMYK, YCbCr, gray, palette and 1-bit become RGB; 16 bits a sample keep the upper eight;
-transparency is laid on white; EXIF orientation is applied; of several frames the first is read.
-Refused: what is no image, is cut short, is smaller than 16 px a side or larger than `max_pixels`,
-and samples without a known range (floating point, 32-bit).
+What becomes of unusual files:
+- CMYK, YCbCr, gray, palette and 1-bit become RGB; samples of fewer than 8 bits are stretched.
+- Of 9 to 16 bits a sample the upper eight are kept, by the range that the file says or its values
+  show; where neither tells it, the file is refused and `bits` is asked for (oadls/data/samples.py).
+- Transparency is laid on white; one that is 0 everywhere is none: the colours are the picture.
+- EXIF orientation is applied. Embedded colour profiles are not.
+- Of several frames or pages the first is read; the channels of one picture in pages are refused.
+Refused: what is no image, is cut short or damaged, is smaller than 16 px a side, larger than
+`max_pixels` or 1 GiB; samples without a known range (floating point, 32 bits, with a sign); colours
+or channels that could be read in two ways (Lab, raw sensors, gray with more channels).
+Pillow decodes what has 8 bits, tifffile and imagecodecs the rest and TIFF.
 """
 
+import functools
 import hashlib
+import io
+import os
+import stat
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +25,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from oadls.data.bad import BadImage, Unreadable
 from oadls.data.detail import hash_detail, image_detail
-from oadls.errors import UserError
+from oadls.data.samples import Samples, read_jpeg2000, read_png, read_portable, to_8_bits
+from oadls.data.tiff import SIGNATURES, read_tiff
+
+__all__ = ["BadImage", "ImageFacts", "Unreadable", "hash_pixels", "inspect_image", "read_image"]
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # no PostScript
 LEAST_SIDE = 16  # px
 MAX_PIXELS = 50_000_000  # a 7,000 × 7,000 px smear; decoded, some 150 MB
-SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-
-
-class BadImage(UserError):
-    """A file that cannot be used as an image; the message begins with its path."""
+MAX_BYTES = 1 << 30  # of a file
+ORIENTATION = 0x0112  # the EXIF tag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,36 +56,42 @@ class ImageFacts:
     black_fraction: float
 
 
-def read_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read_image(path: Path, *, bits: int | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image file as 8-bit RGB.
 
+    bits : 8 to 16, of each sample in files of 16 bits that do not say it themselves
     max_pixels : images with more are refused by their header, before anything is decoded
     returns (H, W, 3) uint8 RGB
-    raises BadImage, with the path, for a file that the head of this module refuses
+    raises BadImage, with the path, for a file that the head of this module refuses; Unreadable
+        where it is not the file's fault, or may not be
     """
     path = Path(path)
-    _check_file(path)
+    data = _read_bytes(path)
     with warnings.catch_warnings():
         # Pillow warns of bad EXIF, odd palettes and of sizes that are checked here anyway.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path, formats=FORMATS) as picture:
-                _check_size(path, picture.size, max_pixels=max_pixels)
-                return np.array(_to_rgb(path, picture), dtype=np.uint8)  # (H, W, 3)
+            return np.array(_to_rgb(_decode(path, data, bits, max_pixels)), dtype=np.uint8)
         except BadImage:
             raise
+        except MemoryError as error:
+            raise Unreadable(f"{path}: cannot be read (out of memory)") from error
         except Image.DecompressionBombError as error:
             limit = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))  # Pillow's own
             raise BadImage(f"{path}: at most {limit:,} pixels, got more ({error})") from error
         except Image.UnidentifiedImageError as error:
             raise BadImage(f"{path}: must be one of {', '.join(FORMATS)}, it is not") from error
         except Exception as error:  # decoders raise whatever their parser runs into
+            if "out of memory" in str(error):  # Pillow's word for it
+                raise Unreadable(f"{path}: cannot be read (out of memory)") from error
             raise BadImage(f"{path}: the image is damaged or cut short ({error})") from error
 
 
-def inspect_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
+def inspect_image(
+    path: Path, *, bits: int | None = None, max_pixels: int = MAX_PIXELS
+) -> ImageFacts:
     """Decode an image once and describe it; raises BadImage as `read_image` does."""
-    pixels = read_image(path, max_pixels=max_pixels)
+    pixels = read_image(path, bits=bits, max_pixels=max_pixels)
     height, width, _ = pixels.shape
     black = (pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) == 0  # (H, W)
     return ImageFacts(
@@ -93,17 +110,32 @@ def hash_pixels(pixels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise BadImage(f"{path}: no such file")
-    if not path.is_file():
-        raise BadImage(f"{path}: must be a file, it is a folder or a device")
+def _read_bytes(path: Path) -> bytes:
+    """The whole file, so that what a decoder complains of later is what is in it."""
     try:
-        size = path.stat().st_size
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImage(f"{path}: must be a file, it is a folder or a device")
+            if status.st_size > MAX_BYTES:
+                raise BadImage(f"{path}: at most {MAX_BYTES:,} bytes, got {status.st_size:,}")
+            data = file.read()
+    except IsADirectoryError as error:
+        raise BadImage(f"{path}: must be a file, it is a folder or a device") from error
+    except FileNotFoundError as error:
+        raise Unreadable(f"{path}: no such file") from error
     except OSError as error:
-        raise BadImage(f"{path}: cannot be read ({error.strerror})") from error
-    if size == 0:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Unreadable(f"{path}: cannot be read ({reason})") from error
+    except MemoryError as error:
+        raise Unreadable(f"{path}: cannot be read (out of memory)") from error
+    if not data:
         raise BadImage(f"{path}: the file is empty (0 bytes)")
+    return data
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe without a writer
 
 
 def _check_size(path: Path, size: tuple[int, int], *, max_pixels: int) -> None:
@@ -116,24 +148,59 @@ def _check_size(path: Path, size: tuple[int, int], *, max_pixels: int) -> None:
         )
 
 
-def _to_rgb(path: Path, picture: Image.Image) -> Image.Image:
-    """Decode, turn upright and convert to RGB."""
-    picture.load()
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode in (*SIXTEEN_BIT, "I"):
-        return Image.fromarray(_upper_byte(path, np.asarray(upright))).convert("RGB")
-    if upright.mode == "F":
+def _decode(path: Path, data: bytes, bits: int | None, max_pixels: int) -> Image.Image:
+    """The picture in any mode of 8 bits a sample, upright."""
+    check_size = functools.partial(_check_size, path, max_pixels=max_pixels)
+    samples, orientation = None, None
+    if data.startswith(SIGNATURES):
+        samples, orientation = read_tiff(path, data, check_size=check_size)
+        if samples is not None:
+            return _upright(to_8_bits(path, samples, bits=bits), orientation)
+    with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        check_size(picture.size)
+        samples = _deep_samples(path, data, picture.format)
+        if samples is None:
+            picture.load()
+            return ImageOps.exif_transpose(_known_range(path, picture))
+        return _upright(to_8_bits(path, samples, bits=bits), picture.getexif().get(ORIENTATION))
+
+
+def _deep_samples(path: Path, data: bytes, kind: str | None) -> Samples | None:
+    """Those of more than 8 bits, which Pillow would cut."""
+    if kind == "PNG":
+        return read_png(data)
+    if kind == "JPEG2000":
+        return read_jpeg2000(path, data)
+    return read_portable(path, data) if kind == "PPM" else None
+
+
+def _known_range(path: Path, picture: Image.Image) -> Image.Image:
+    """With samples of 8 bits: Pillow stretches those of a PGM to 16 by what its header says."""
+    if picture.mode == "F":
         raise BadImage(f"{path}: samples must be whole numbers of 8 or 16 bits, got floating point")
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return upright.convert("RGB")
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
 
 
-def _upper_byte(path: Path, samples: np.ndarray) -> np.ndarray:
-    """16-bit gray to 8 bits as Pillow does it for 16-bit colour, (H, W) to (H, W) uint8."""
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 0xFFFF:
-        raise BadImage(f"{path}: samples must be of 8 or 16 bits, got values {low} to {high}")
-    return (samples >> 8).astype(np.uint8)
+def _upright(picture: Image.Image, orientation: int | None) -> Image.Image:
+    if orientation is not None:
+        picture.getexif()[ORIENTATION] = orientation
+    return ImageOps.exif_transpose(picture)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Any mode of 8 bits to RGB, on white."""
+    if picture.mode in ("La", "RGBa"):  # premultiplied
+        values = np.asarray(picture)
+        colours, alpha = values[..., :-1], values[..., -1:]
+        white = (255 - alpha) * np.uint8(bool(alpha.any()))
+        rgb = np.minimum(colours.astype(np.uint16) + white, 255).astype(np.uint8)
+        return Image.fromarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)))
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layer = picture.convert("RGBA")
+    if not layer.getchannel("A").getbbox():  # 0 everywhere: an unused channel
+        return layer.convert("RGB")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")

@@ -1,14 +1,15 @@
 """The table of cells: one row an image, whatever the source."""
 
+import dataclasses
 import hashlib
 import logging
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 
 from oadls.errors import UserError
+from oadls.names import printable, printable_lines
 
 log = logging.getLogger(__name__)
 
@@ -17,42 +18,52 @@ OPTIONAL = ("label", "patient", "mask")  # None where unknown; the others are al
 SHOWN = 10  # how many names an error prints
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Cells:
     """The cells of a source, and what was left out of them.
 
     table : COLUMNS as text (None for an unknown label, patient or mask), a row an image;
-        path and mask absolute, name unique: the path below the image root without its ending;
+        path and mask absolute, the others printable (see `names.printable`);
+        name unique: the path below the image root without its ending;
         group the patients that belong together ("51+78"), the name for cells without patient
     excluded : path, reason; a row for everything that should have been a cell and is not
+    left : path below the image root, reason; a row for what lies there and was not meant to be a
+        cell: other files, thumbnails, masks beside images, folders without an image
     """
 
     table: pd.DataFrame
     excluded: pd.DataFrame
+    left: pd.DataFrame = dataclasses.field(default_factory=lambda: _reasons({}))
 
 
 def make_cells(
-    rows: Collection[Mapping[str, object]], excluded: Mapping[str, str], *, source: str
+    rows: Collection[Mapping[str, object]],
+    excluded: Mapping[str, str],
+    *,
+    source: str,
+    left: Mapping[str, str] | None = None,
 ) -> Cells:
     """Fill in what a source does not know, sort by name, check.
 
     rows : path and name; label, patient, part and mask where the source knows them
-    excluded : path -> reason
+    excluded : path -> reason; left : path below the image root -> reason
     """
     rows = sorted(rows, key=lambda row: str(row["name"]))
-    patients = [row.get("patient") for row in rows]
+    names = [printable(str(row["name"])) for row in rows]
+    patients = [_text(row.get("patient")) for row in rows]
     columns = {
         "path": [_absolute(row["path"]) for row in rows],
-        "name": [row["name"] for row in rows],
-        "label": [row.get("label") for row in rows],
+        "name": names,
+        "label": [_text(row.get("label")) for row in rows],
         "patient": patients,
-        "group": [row["name"] if p is None else p for row, p in zip(rows, patients, strict=True)],
+        "group": [name if p is None else p for name, p in zip(names, patients, strict=True)],
         "source": [source] * len(rows),
-        "part": [row.get("part") or "all" for row in rows],
+        "part": [_text(row.get("part")) or "all" for row in rows],
         "mask": [None if row.get("mask") is None else _absolute(row["mask"]) for row in rows],
     }
     # object and not pandas' own text type: None stays None, under pandas 2 and 3 alike
-    return validate(Cells(pd.DataFrame(columns, dtype=object), _reasons(excluded)))
+    table = pd.DataFrame(columns, dtype=object)
+    return validate(Cells(table, _reasons(excluded), _reasons(left or {})))
 
 
 def validate(cells: Cells) -> Cells:
@@ -100,7 +111,7 @@ def leave_out(cells: Cells, bad: Mapping[str, str], *, max_bad: float = 0.01) ->
         )
     if len(excluded):
         log.warning("images: %d of %d left out%s", len(excluded), total, _why(excluded))
-    return validate(Cells(table, excluded))
+    return validate(dataclasses.replace(cells, table=table, excluded=excluded))
 
 
 def data_fingerprint(table: pd.DataFrame) -> str:
@@ -114,13 +125,18 @@ def data_fingerprint(table: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
+def _text(value: object) -> object:
+    """A text that is shown to people and written into files; anything else is for `validate`."""
+    return printable(value) if isinstance(value, str) else value
+
+
 def _absolute(path: object) -> str:
     """As Path.absolute, which keeps every part of every path in memory."""
     return os.path.join(os.getcwd(), str(path))
 
 
 def _reasons(excluded: Mapping[str, str]) -> pd.DataFrame:
-    pairs = [(str(path), reason) for path, reason in excluded.items()]
+    pairs = [(printable(str(path)), printable_lines(reason)) for path, reason in excluded.items()]
     return pd.DataFrame(pairs, columns=["path", "reason"], dtype=object)
 
 

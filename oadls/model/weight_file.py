@@ -1,6 +1,7 @@
 """A local file of weights, however its authors wrapped them."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from timm.models import load_state_dict
 from torch import Tensor
 
 from oadls.errors import UserError
+from oadls.torch_file import check_whole
 
 WRAPPERS = ("teacher", "model", "state_dict")  # of DINOv2's trainings, and of most others
 
@@ -40,6 +42,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> Any:
     """Unpickles tensors and plain values only: anything else could run code."""
+    if zipfile.is_zipfile(path):
+        check_whole(path, what="backbone: weights")
     try:
         return load_state_dict(str(path), weights_only=True)
     except AttributeError as error:  # what timm looks for keys in is no dictionary

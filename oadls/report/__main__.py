@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from oadls.errors import UserError, run_command
+from oadls.commands import run_command
+from oadls.errors import UserError
 from oadls.report.images import PicturesGone, need_prepared
 from oadls.report.results import report_run, score_floors
 from oadls.run import Run
 from oadls.run_folder import RunFolder
+from oadls.streams import speak_utf8
 
 USAGE = "usage: python -m oadls.report run=FOLDER [against=FOLDER]"
 
@@ -76,4 +78,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -13,7 +13,6 @@ import pandas as pd
 from hydra.experimental.callback import Callback
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from oadls.comparison import compare_paired, stack
@@ -22,6 +21,7 @@ from oadls.publish import publish_table
 from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
 from oadls.run_folder import RunFolder
+from oadls.terminal import console
 from oadls.trust import read_settings
 
 log = logging.getLogger(__name__)
@@ -145,5 +145,5 @@ def print_ablation(table: pd.DataFrame, folder: Path) -> None:
             values += [f"{row[f'{score} gain']:+.3f}", interval_text(interval)]
             values.append(shown(row[f"{score} p"], 3))
         printed.add_row(row["cells"], row["stage"], str(row["seeds"]), *values)
-    Console(width=120).print(printed)
+    console(width=120).print(printed)
     log.info("table and figure of the ablation: %s", folder / "ablation.csv")

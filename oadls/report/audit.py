@@ -11,7 +11,8 @@ from rich.table import Table
 
 from oadls.experiment import Experiment
 from oadls.leakage.finding import Outcome
-from oadls.report.terminal import WIDTH
+from oadls.publish import publish_table, publish_text
+from oadls.terminal import console
 
 SCORES = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "precision": "macro precision"}
 SCORES |= {"auroc": "AUROC"}
@@ -26,7 +27,7 @@ def save_audit(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     tables = evidence(outcomes)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        publish_table(folder / f"{name}.csv", table)
     config, cells = experiment.config, experiment.table
     found = {
         "name": config.name,
@@ -39,7 +40,7 @@ def save_audit(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path
         "not_done": [reason for outcome in outcomes for reason in outcome.not_done],
         "evidence": {name: _records(table) for name, table in tables.items()},
     }
-    (folder / "audit.json").write_text(json.dumps(found, indent=2, allow_nan=False))
+    publish_text(folder / "audit.json", json.dumps(found, indent=2, allow_nan=False))
 
 
 def evidence(outcomes: Sequence[Outcome]) -> dict[str, pd.DataFrame]:
@@ -54,26 +55,24 @@ def _records(table: pd.DataFrame) -> list[dict]:
 
 def print_audit(experiment: Experiment, outcomes: Sequence[Outcome], folder: Path) -> None:
     """Shortcuts and inflation side by side, the findings, and what was not looked at."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    terminal = console()
     cells, tables = experiment.table, evidence(outcomes)
     patients = cells["patient"].nunique()
     known = f"{patients} patients" if patients else "patients unknown"
-    console.rule(f"Audit of {experiment.config.name}: {len(cells):,} cells, {known}")
+    terminal.rule(f"Audit of {experiment.config.name}: {len(cells):,} cells, {known}")
     for name in ("shortcuts", "inflation"):
         if name in tables:
             unit = "patients" if patients else "images"
-            console.print(_score_table(tables[name], title=TITLES[name].format(unit=unit)))
+            terminal.print(_score_table(tables[name], title=TITLES[name].format(unit=unit)))
     confounds = tables["confounds"]
     if len(confounds):
         rows = confounds[["field", "balanced_accuracy", "p"]].itertuples(index=False)
         told = ", ".join(f"{field} {accuracy:.2f} (p {p:.3f})" for field, accuracy, p in rows)
-        _say(console, f"Balanced accuracy of a guess by the file alone: {told}")
-    _print_findings(console, outcomes)
+        _say(terminal, f"Balanced accuracy of a guess by the file alone: {told}")
+    _print_findings(terminal, outcomes)
     for reason in [reason for outcome in outcomes for reason in outcome.not_done]:
-        _say(console, f"not done: {reason}", style="yellow")
-    _say(console, f"Everything is in {folder}", soft_wrap=True)
+        _say(terminal, f"not done: {reason}", style="yellow")
+    _say(terminal, f"Everything is in {folder}", soft_wrap=True)
 
 
 def _print_findings(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -105,4 +104,4 @@ def _score(row: dict, score: str) -> str:
 
 
 def _say(console: Console, text: str, *, style: str = "", soft_wrap: bool = False) -> None:
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=soft_wrap)
+    console.print(text, style=style, soft_wrap=soft_wrap)

@@ -1,6 +1,7 @@
 """What a run shows in W&B beside its curves: scores, charts, cells, figures, artifacts.
 
-Of a trial (`test=false`) only what validation gave: no test cell is looked at.
+Of a trial (`test=false`) only what validation gave: no test cell is looked at. Names of patients
+and cells, and pictures of cells, are shown where `logger.patients=true` asks for them.
 """
 
 import re
@@ -21,6 +22,9 @@ CURVES = {"pr": "Precision-recall", "roc": "ROC"}
 TITLES = {"val": "validation", "test": "test"}
 PICTURED = 32  # cells with pictures, of each kind, right and wrong
 FACTS = ["name", "label", "patient", "group", "source", "part", "pixels_sha256"]
+NAMES = ["name", "patient", "group"]  # columns that may tell who somebody is
+# figures of a report that show cells, or the names of patients
+PERSONAL = re.compile(r"stages|features|samples|saliency_\w+|mistakes|influential|patients")
 
 
 def show_run(board: wandb.Run, run: Run, metrics: dict[str, Any] | None) -> None:
@@ -32,15 +36,27 @@ def show_run(board: wandb.Run, run: Run, metrics: dict[str, Any] | None) -> None
     board.log(charts(run))
     if metrics is None:
         return
-    told = predictions(run)
+    told, asked = predictions(run), shows_patients(run)
     board.log(
         {
-            "test/predictions": _table(told),
-            "test/cells": pictured_cells(run, metrics, told),
-            **figures(run.folder if run.experiment.config.report else None),
+            "test/predictions": _table(told if asked else without_names(told, run)),
+            **({"test/cells": pictured_cells(run, metrics, told)} if asked else {}),
+            **figures(run.folder if run.experiment.config.report else None, personal=asked),
         }
     )
     log_artifacts(board, run)
+
+
+def shows_patients(run: Run) -> bool:
+    """Whether W&B is to get names of patients and cells, and pictures."""
+    return bool(run.experiment.config.logger.get("patients", False))
+
+
+def without_names(told: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """`predictions` with the beginning of the content hash in the place of names."""
+    found = told.drop(columns=NAMES, errors="ignore")
+    found.insert(0, "cell", run.table["pixels_sha256"].str[:16].to_numpy()[run.test["row"]])
+    return found
 
 
 def summarise(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -117,10 +133,11 @@ def pictured_cells(run: Run, metrics: dict[str, Any], told: pd.DataFrame) -> wan
     return _table(told.iloc[chosen].assign(**pictures))
 
 
-def figures(folder: Path | None) -> dict[str, wandb.Image]:
-    """Every figure of the report in a folder by name."""
+def figures(folder: Path | None, *, personal: bool) -> dict[str, wandb.Image]:
+    """The figures of the report in a folder by name; personal: also those of cells and patients."""
     files = sorted((folder / "figures").glob("*.png")) if folder else []
-    return {f"figures/{file.stem}": wandb.Image(str(file)) for file in files}
+    shown = [file for file in files if personal or not PERSONAL.fullmatch(file.stem)]
+    return {f"figures/{file.stem}": wandb.Image(str(file)) for file in shown}
 
 
 def log_artifacts(board: wandb.Run, run: Run) -> None:
@@ -131,12 +148,17 @@ def log_artifacts(board: wandb.Run, run: Run) -> None:
     """
     keep = board.log_artifact if board.offline else board.use_artifact
     keep(cells_artifact(run), aliases=[run.experiment.fingerprint])
+    home = (run.folder / "checkpoints").resolve()
     for fit in run.fits:
-        board.log_artifact(model_artifact(run, fit), aliases=["best"])
+        if fit.checkpoint.resolve().parent == home:  # else a folder that came from elsewhere chose
+            board.log_artifact(model_artifact(run, fit), aliases=["best"])
 
 
 def cells_artifact(run: Run) -> wandb.Artifact:
-    """cells.csv without measurements and paths; equal cells are one version."""
+    """cells.csv without measurements and paths; equal cells are one version.
+
+    Without names where they are not asked for: what is left is label, source, part, content hash.
+    """
     table, experiment = run.table, run.experiment
     found = wandb.Artifact(
         _legal(experiment.config.data.name),
@@ -150,7 +172,9 @@ def cells_artifact(run: Run) -> wandb.Artifact:
         },
     )
     with found.new_file("cells.csv") as file:
-        table[FACTS].to_csv(file, index=False)
+        told = table[FACTS]
+        told = told if shows_patients(run) else told.drop(columns=NAMES)
+        told.to_csv(file, index=False)
     return found
 
 

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from oadls.publish import publish
+from oadls.report.letters import make_readable, named
 from oadls.report.paper import MEASURES, printed
 
 STYLE: Any = {
@@ -29,11 +30,13 @@ TRAIN, VAL = COLOURS[:2]  # by colour-blind readers; lines and markers differ as
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
 DPI = 200  # of a PNG
+LONG = 14  # letters of a class, from which on names side by side would meet
 PANEL = (3.5, 2.8)  # inches: half a page's width, and readable as wide as a phone
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write path.png and path.pdf."""
+    """Write path.png and path.pdf, every text as it is (see `letters`)."""
+    make_readable(figure)
     with publish(path.with_suffix(".png")) as draft:
         figure.savefig(draft, dpi=DPI)
     with publish(path.with_suffix(".pdf")) as draft:
@@ -68,15 +71,18 @@ def plot_confusion(confusion: list[list[int]], classes: list[str], title: str) -
     """Confusion matrix (Fig. 5a): counts, shaded by the share of the true class."""
     counts = np.array(confusion)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = max(2.8, 1.6 + 0.7 * len(classes))
-    figure, axis = panel((side * 1.1, side), grid=False)
+    names = named(classes)
+    longest = max(map(len, names))
+    side, more = max(2.8, 1.6 + 0.7 * len(classes)), 0.07 * max(0, longest - LONG)
+    figure, axis = panel((side * 1.1 + more, side + more / 2), grid=False)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.ndindex(*counts.shape):
         colour = "white" if share[i, j] > 0.6 else "black"
         text = f"{counts[i, j]}\n{share[i, j]:.1%}"
         axis.text(j, i, text, ha="center", va="center", color=colour)
-    axis.set_xticks(range(len(classes)), classes, rotation=30 if len(classes) > 3 else 0)
-    axis.set_yticks(range(len(classes)), classes)
+    turned = len(classes) > 3 or longest > LONG
+    axis.set_xticks(range(len(classes)), names, rotation=30 if turned else 0)
+    axis.set_yticks(range(len(classes)), names)
     axis.set(xlabel="predicted", ylabel="true", title=title)
     axis.spines[:].set_visible(False)
     return figure
@@ -87,13 +93,13 @@ def plot_precision_recall(
 ) -> Figure:
     """Precision against sensitivity of every class (Fig. 5b); dotted: the class's share."""
     figure, axis = panel()
-    for k, name in enumerate(classes):
+    for k, name in _two_sided(labels, named(classes)):
         precision, recall, _ = precision_recall_curve(labels == k, probabilities[:, k])
         axis.plot(recall, precision, color=COLOURS[k % 5], ls=LINES[k % 5], label=name)
         axis.axhline((labels == k).mean(), color=COLOURS[k % 5], lw=0.8, ls=":")
     axis.set(xlabel="sensitivity (recall)", ylabel="precision", title=title)
     axis.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
-    axis.legend(frameon=False, loc="lower left")
+    _legend(axis, frameon=False, loc="lower left")
     return figure
 
 
@@ -102,14 +108,25 @@ def plot_roc(
 ) -> Figure:
     """Sensitivity against false positives of every class (Fig. 5c)."""
     figure, axis = panel()
-    for k, name in enumerate(classes):
+    for k, name in _two_sided(labels, named(classes)):
         false, true, _ = roc_curve(labels == k, probabilities[:, k])
         axis.plot(false, true, color=COLOURS[k % 5], ls=LINES[k % 5], label=name)
     axis.plot([0, 1], [0, 1], color="0.5", lw=0.8, ls=":")
     axis.set(xlabel="1 − specificity", ylabel="sensitivity", title=title)
     axis.set(xlim=(-0.01, 1.01), ylim=(0, 1.02))
-    axis.legend(frameon=False, loc="lower right")
+    _legend(axis, frameon=False, loc="lower right")
     return figure
+
+
+def _legend(axis: Any, **place: Any) -> None:
+    """A legend where there is a curve."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(**place)
+
+
+def _two_sided(labels: np.ndarray, classes: list[str]) -> list[tuple[int, str]]:
+    """The classes that some cells are of and others are not: the others have no curve."""
+    return [(k, name) for k, name in enumerate(classes) if len(set(labels == k)) == 2]
 
 
 def plot_measures(found: dict[str, Any], classes: list[str], side: str, title: str) -> Figure:
@@ -117,12 +134,12 @@ def plot_measures(found: dict[str, Any], classes: list[str], side: str, title: s
     figure, axis = panel((3.6, 3.0))
     columns = [*classes, "overall"]
     width = 0.8 / len(columns)
-    for k, column in enumerate(columns):
+    for k, (column, name) in enumerate(zip(columns, named(columns), strict=True)):
         scores = found if column == "overall" else found["per_class"][column]
         places = np.arange(len(MEASURES)) + (k - (len(columns) - 1) / 2) * width
         values = [100 * scores[measure] for measure in MEASURES]
         colour = "0.45" if column == "overall" else COLOURS[k % 5]
-        axis.bar(places, values, width * 0.92, color=colour, label=column)
+        axis.bar(places, values, width * 0.92, color=colour, label=name)
         paper = [printed(side, measure, column, classes=classes) for measure in MEASURES]
         if None not in paper:
             label = "printed in the paper" if column == "overall" else None
@@ -173,7 +190,7 @@ def plot_patients(
     figure, axis = panel((max(4.4, min(9.0, 1.2 + 0.22 * len(order))), 3.0))
     rng = np.random.default_rng(0)
     known = patients.set_index("patient")
-    for k, name in enumerate(classes):
+    for k, (name, short) in enumerate(zip(classes, named(classes), strict=True)):
         mine = [(x, patient) for x, patient in enumerate(order) if known["label"][patient] == name]
         for x, patient in mine:
             values = cells.loc[cells["patient"] == patient, "probability"].to_numpy()
@@ -188,11 +205,13 @@ def plot_patients(
             mfc=COLOURS[k % 5],
             mec="white",
             ms=6.5,
-            label=f"{name}, mean",
+            label=f"{short}, mean",
         )
     axis.axhline(0.5, color="0.3", lw=0.8, ls="--")
-    axis.set_xticks(range(len(order)), order, rotation=90, fontsize=7 if len(order) > 14 else 8)
-    axis.set(ylabel=f"probability of {positive}", ylim=(-0.03, 1.03), xlabel="patient")
+    axis.set_xticks(
+        range(len(order)), named(order), rotation=90, fontsize=7 if len(order) > 14 else 8
+    )
+    axis.set(ylabel=f"probability of {named([positive])[0]}", ylim=(-0.03, 1.03), xlabel="patient")
     axis.grid(axis="x", visible=False)
     figure.legend(frameon=False, ncols=2, loc="outside upper center", fontsize=8)
     return figure

@@ -23,6 +23,7 @@ from oadls.report.sweep_figures import (
 )
 from oadls.sweep.confirm import Confirmation, touched
 from oadls.sweep.folder import ENDED, Search, Sweep
+from oadls.sweep.ready import command_for
 
 SCORES = ("precision", "accuracy", "sensitivity", "specificity", "f1", "auroc")
 
@@ -83,8 +84,7 @@ def aim_table(search: Search, aims: Sequence[str], searched: Sequence[str]) -> p
 def _finish(page: Page, sweep: Sweep, ready: Sequence[Path]) -> Path:
     page.section("use", "Use what was found")
     for file in ready:
-        command = f"--config-dir {file.parent.parent} +experiment={file.stem}"
-        page.text(f"python -m oadls.train {command}")
+        page.text(command_for(sweep.folder, file.stem))
     name, number = sweep.defaults.name, len(sweep.searches[0].trials)
     return page.write(
         title=f"{name}: search of hyper-parameters",

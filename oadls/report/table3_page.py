@@ -6,8 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from oadls.publish import publish_table, publish_text
@@ -27,6 +25,7 @@ from oadls.report.table3_shown import (
 from oadls.report.table3_verdict import verdict
 from oadls.rows import Row
 from oadls.size import COUNTED
+from oadls.terminal import console
 
 WIDTH = 132  # of the terminal's table where the output is a file or a pipe
 FIGURES = {"fig10": ("accuracy", "precision", "f1"), "fig11": ("sensitivity", "specificity")}
@@ -128,19 +127,17 @@ def _unbroken(text: str) -> str:
 
 def print_table(table: pd.DataFrame, page: Path) -> None:
     """Scores, gains and the verdict, to a reader of the terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, highlight=False)
+    terminal = console(width=WIDTH)
     lines = short_rows(table)
     title = "Table 3, per cent (gain: points of macro precision of OADLS-ALDC over the row)"
     printed = Table(title=title)
     for name in lines.columns:
         printed.add_column(name, no_wrap=True)
     for values in lines.itertuples(index=False):
-        printed.add_row(*map(escape, values))
-    console.print(printed)
+        printed.add_row(*values)
+    terminal.print(printed)
     for row in records_of(table[table["failed"] != ""]):
-        console.print(escape(model_text(row)), style="red", soft_wrap=True)
+        terminal.print(model_text(row), style="red", soft_wrap=True)
     for line in (*notes(table), verdict(table)):
-        console.print(escape(line))
-    console.print(f"Everything is in {page}", soft_wrap=True)
+        terminal.print(line)
+    terminal.print(f"Everything is in {page}", soft_wrap=True)

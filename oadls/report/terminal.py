@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from oadls.metrics import SCORES
+from oadls.terminal import console
 
-WIDTH = 112  # of the table where the output is a file or a pipe
 FLOORS = {
     "majority": "majority class",
     "cell_area": "cell area alone",
@@ -22,9 +21,7 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
 
     A test score whose split leaks is withheld.
     """
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
+    terminal = console()
     table = Table(title=f"{metrics['experiment']} · {metrics['protocol']}")
     for name in ("", "cells", *SCORES):
         table.add_column(name, no_wrap=True)
@@ -41,26 +38,32 @@ def print_summary(metrics: dict[str, Any], excluded: pd.DataFrame, folder: Path)
     for name, label in FLOORS.items():
         if name in metrics.get("floors", {}):
             table.add_row(f"floor: {label}", *_row(metrics["floors"][name]))
-    console.print(table)
-    console.print(
-        f"Scores are macro means. The interval resamples {uncertainty['groups']} groups; "
-        f"a group is {uncertainty['unit']}."
+    terminal.print(table)
+    terminal.print(
+        f"Scores are macro means{_but(metrics['test'])}. "
+        f"The interval resamples {uncertainty['groups']} groups; a group is {uncertainty['unit']}."
     )
     if uncertainty["warning"]:
-        console.print(f"Careful: {uncertainty['warning']}.", style="yellow")
+        terminal.print(f"Careful: {uncertainty['warning']}.", style="yellow")
     if metrics["withheld"]:
-        console.print(f"The test score is no headline: {metrics['withheld']}.", style="yellow")
+        terminal.print(f"The test score is no headline: {metrics['withheld']}.", style="yellow")
     elif metrics["by_image"]:
-        console.print(
+        terminal.print(
             "Careful: this protocol splits by image; cells of one patient stand on both sides.",
             style="yellow",
         )
     if metrics["pretrained"] is False:
-        console.print("Careful: the backbone has random weights.", style="yellow")
+        terminal.print("Careful: the backbone has random weights.", style="yellow")
     if len(excluded):
-        console.print(f"{len(excluded)} images were left out: {folder / 'excluded.csv'}")
+        terminal.print(f"{len(excluded)} images were left out: {folder / 'excluded.csv'}")
     page = folder / "report.html"
-    console.print(f"Everything is in {page if page.is_file() else folder}", soft_wrap=True)
+    terminal.print(f"Everything is in {page if page.is_file() else folder}", soft_wrap=True)
+
+
+def _but(found: dict[str, Any]) -> str:
+    """Which classes the means leave out, for they have no cell."""
+    absent = found.get("absent")  # an older run does not say
+    return f" without {', '.join(absent)}, of which no cell was tested" if absent else ""
 
 
 def _row(found: dict[str, Any]) -> list[str]:

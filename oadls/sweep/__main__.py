@@ -10,9 +10,11 @@ import logging
 import sys
 from pathlib import Path
 
-from oadls.errors import run_command
+from oadls.commands import run_command
+from oadls.streams import speak_utf8
 from oadls.sweep.confirm import confirm
-from oadls.sweep.folder import Sweep, write_experiments
+from oadls.sweep.folder import Sweep
+from oadls.sweep.ready import write_experiments
 
 SEEDS = "3"
 USAGE = f"usage: python -m oadls.sweep folder=outputs/NAME/sweep [seeds={SEEDS}]"
@@ -44,4 +46,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    speak_utf8()
     raise SystemExit(main(sys.argv[1:]))

@@ -12,6 +12,8 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from oadls.comparison import compare_paired, stack
+from oadls.errors import UserError
+from oadls.experiment import Experiment
 from oadls.metrics import scores
 from oadls.run_folder import RunFolder
 from oadls.statistics import group_intervals
@@ -34,7 +36,7 @@ class Arm:
     @cached_property
     def metrics(self) -> list[list[dict[str, Any]]]:
         """metrics.json of each run."""
-        return [[RunFolder(run).metrics for run in of] for of in self.runs]
+        return [[read_metrics(run) for run in of] for of in self.runs]
 
     @cached_property
     def predictions(self) -> list[pd.DataFrame]:
@@ -103,7 +105,7 @@ def confirm(sweep: Sweep, *, seeds: int) -> Confirmation:
                 (tuned, chosen, search.config_of(search.best)),
             ):
                 run = search.folder / TESTED / name / f"seed_{seed}"
-                _train(_for_test(config, seed=seed, fold=search.fold), run)
+                _train(_for_test(config, seed=seed, fold=search.fold), run, search.cells)
                 arm[seed].append(run)
     return Confirmation(Arm(tuned), Arm(default))
 
@@ -113,7 +115,7 @@ def _for_test(config: DictConfig, *, seed: int, fold: int | None) -> DictConfig:
 
     Their split_seed is a number by now: the cells stay on their sides.
     """
-    changed = {
+    changed: dict[str, Any] = {
         "seed": config.seed + seed,
         "fold": fold,
         "test": True,
@@ -126,14 +128,34 @@ def _for_test(config: DictConfig, *, seed: int, fold: int | None) -> DictConfig:
             "name": "logs",
         },
     }
-    return DictConfig(OmegaConf.merge(config, changed))
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in changed])
+    return DictConfig(OmegaConf.merge(kept, changed))
 
 
-def _train(config: DictConfig, folder: Path) -> None:
-    if (folder / "metrics.json").is_file():
-        return
-    log.info("training %s", folder)
-    train_in(folder, config)
+def _train(config: DictConfig, folder: Path, cells: str | None) -> None:
+    """Train into a folder unless that is done; UserError for other cells than the search had.
+
+    cells : data_fingerprint of the search, None where it has noted none
+    """
+    file = folder / "metrics.json"
+    done = file.is_file()
+    found = (
+        read_metrics(folder)["data_fingerprint"] if done else Experiment.open(config).fingerprint
+    )
+    if cells not in (None, found):
+        raise UserError(
+            f"sweep: the search had cells with data_fingerprint {cells}, "
+            f"{folder if done else 'now they have'} {found}: some that it chose by may be tested; "
+            "bring the images and labels back as they were"
+        )
+    if not done:
+        log.info("training %s", folder)
+        train_in(folder, config)
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """metrics.json of a run; UserError for half of one."""
+    return RunFolder(run).metrics
 
 
 def touched(sweep: Sweep) -> Sequence[str]:

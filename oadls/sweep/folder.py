@@ -5,23 +5,29 @@ trial-N/              the run of a trial: config.yaml, folds/ with its curves
 fold_K/               with outer folds, the same for each of them
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import optuna
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from oadls.errors import UserError
+from oadls.publish import publish
 from oadls.settings import plain
+from oadls.sweep.arguments import argument, named
+from oadls.sweep.same import CELLS
+from oadls.sweep.storage import stored, written
 from oadls.sweep.study import counts
+from oadls.trust import read_config
 
 FILE = "sweep.yaml"
-# settings that a ready experiment does not take over
-OF_SWEEPS = ("name", "fold", "logger", "trial", "test", "pruner", "outer_folds")
+FACTS = ("study", "storage", "searched", "choices", "overrides", "defaults")
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -35,26 +41,78 @@ def fold_folder(folder: Path, fold: int | None) -> Path:
     return folder if fold is None else folder / f"fold_{fold}"
 
 
+def make_folder(folder: Path) -> None:
+    """The sweep's folder, in which its database may be; UserError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"sweep: {folder} cannot be made ({error.strerror}); give hydra.sweep.dir=FOLDER"
+        ) from None
+
+
 def write_sweep(config: DictConfig, searched: list[str]) -> None:
-    """sweep.yaml, from what Hydra composed for the sweep."""
+    """sweep.yaml, from what Hydra composed for the sweep; no password is in it."""
     hydra = config.hydra
     settings = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     found = {
         "study": hydra.sweeper.study_name,
-        "storage": hydra.sweeper.storage,
+        "storage": written(hydra.sweeper.storage),
         "searched": searched,
         "choices": {
             key: value for key, value in hydra.runtime.choices.items() if "hydra" not in key
         },
-        "overrides": [line for line in hydra.overrides.task if line.split("=")[0] not in searched],
+        "overrides": [
+            followed(line, settings) for line in hydra.overrides.task if named(line) not in searched
+        ],
         "defaults": plain(settings),
     }
-    folder = Path(hydra.sweep.dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    # another sweep may write it too: each has a draft of its own
-    draft = folder / f".{uuid4()}.yaml"
-    OmegaConf.save(OmegaConf.create(found), draft)
-    draft.rename(folder / FILE)
+    with publish(Path(hydra.sweep.dir) / FILE) as draft:  # another sweep may write it too
+        OmegaConf.save(OmegaConf.create(found), draft)
+
+
+def followed(line: str, settings: DictConfig) -> str:
+    """A word of the command line with the value that its ${...} came to: none is followed later."""
+    if "${" not in line:
+        return line
+    name = named(line)
+    return argument(name, OmegaConf.select(settings, name.lstrip("+")))
+
+
+def check_folder(folder: Path, study: optuna.Study) -> None:
+    """UserError for a folder with the trials of another study: theirs would be mixed with them."""
+    left = {int(each.name[6:]) for each in folder.glob("trial-*") if each.name[6:].isdigit()}
+    if strangers := left - {trial.number for trial in study.get_trials(deepcopy=False)}:
+        raise UserError(
+            f"sweep: {folder} has trials that study {study.study_name} does not know "
+            f"(trial-{min(strangers)}); delete the folder to start anew, or give name=ANOTHER or "
+            "hydra.sweep.dir=ANOTHER"
+        )
+
+
+def _check_facts(facts: DictConfig, file: Path) -> None:
+    """UserError unless what names files and groups is a name, and each outer fold a number."""
+    folds = facts.defaults.get("outer_folds") or []
+    if not all(isinstance(fold, int) for fold in folds):
+        raise UserError(f"sweep: {file}: outer_folds are numbers, not {list(folds)}")
+    for group, chosen in facts.choices.items():
+        for name in (group, *(chosen if isinstance(chosen, ListConfig) else [chosen])):
+            check_choice(str(name), file)
+
+
+def check_choice(name: str, file: Path) -> None:
+    """UserError for a name of a config that leads elsewhere, or to Hydra's own settings."""
+    parts = Path(name).parts
+    if ".." in parts or Path(name).is_absolute() or "hydra" in parts or not name.isprintable():
+        raise UserError(f"sweep: {file}: {name!r} is no name of a config group or of its choice")
+
+
+def check_params(trial: FrozenTrial, searched: Sequence[str]) -> None:
+    """UserError for a trial with settings that the sweep did not search."""
+    if others := set(trial.params) - set(searched):
+        raise UserError(
+            f"sweep: trial {trial.number} sets {', '.join(sorted(others))}, which was not searched"
+        )
 
 
 @dataclass(frozen=True)
@@ -83,12 +141,18 @@ class Search:
         """Of several aims: the trials that no other beats in one without losing in another."""
         return sorted(self.study.best_trials, key=lambda trial: trial.values)
 
+    @property
+    def cells(self) -> str | None:
+        """data_fingerprint of what the best trial saw, None for one that has noted none."""
+        noted = self.best.user_attrs.get(CELLS)
+        return noted.get("data_fingerprint") if isinstance(noted, dict) else None
+
     def config_of(self, trial: FrozenTrial) -> DictConfig:
         """All settings of a trial."""
         file = self.folder / f"trial-{trial.number}" / "config.yaml"
         if not file.is_file():
             raise UserError(f"sweep: trial {trial.number} has no {file}")
-        return OmegaConf.load(file)  # type: ignore[return-value]
+        return read_config(file)
 
 
 @dataclass(frozen=True)
@@ -103,10 +167,17 @@ class Sweep:
 
     @classmethod
     def read(cls, folder: Path) -> "Sweep":
-        """Raises UserError when there is none."""
-        if not (folder / FILE).is_file():
+        """Raises UserError when there is none, or only a part of one."""
+        file = folder / FILE
+        if not file.is_file():
             raise UserError(f"sweep: {folder} holds no sweep (no {FILE})")
-        return cls(folder, OmegaConf.load(folder / FILE))  # type: ignore[arg-type]
+        facts = read_config(file)
+        if any(key not in facts for key in FACTS):
+            raise UserError(
+                f"sweep: {file} is not whole; the command that started the sweep writes it anew"
+            )
+        _check_facts(facts, file)
+        return cls(folder, facts)
 
     @property
     def defaults(self) -> DictConfig:
@@ -121,64 +192,28 @@ class Sweep:
     @cached_property
     def searches(self) -> list[Search]:
         """One for each study; UserError where one has no finished trial."""
+        storage = stored(self.folder, self.facts.storage)
         found = []
         for fold in self.defaults.get("outer_folds") or [None]:
             name = study_name(self.facts.study, fold)
             try:
-                study = optuna.load_study(study_name=name, storage=self.facts.storage)
+                study = optuna.load_study(study_name=name, storage=storage)
+                ended = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
             except KeyError:
                 raise UserError(f"sweep: no study {name} in {self.facts.storage}") from None
-            if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-                raise UserError(f"sweep: study {name} has no finished trial yet")
+            except (SQLAlchemyError, StorageInternalError, ValueError, TypeError) as error:
+                why = str(error).splitlines()[0]
+                raise UserError(f"sweep: study {name} cannot be read: {why}") from None
+            if not ended:
+                raise UserError(f"sweep: study {name} has no finished trial")
+            for trial in ended:
+                check_params(trial, self.facts.searched)
             found.append(Search(fold, study, fold_folder(self.folder, fold)))
         return found
 
     def default_value(self, name: str) -> Any:
         """What a searched setting is without the search."""
+        name = name.lstrip("+")
         if name in self.facts.choices:
             return self.facts.choices[name]
         return OmegaConf.select(self.defaults, name)
-
-
-def write_experiments(sweep: Sweep) -> list[Path]:
-    """The best trial of each search, or each trial of a front, as a ready experiment."""
-    ready = []
-    for search in sweep.searches:
-        fold = "" if search.fold is None else f"_fold_{search.fold}"
-        if len(sweep.aims) > 1:
-            for trial in search.front:
-                reached = zip(sweep.aims, trial.values, strict=True)
-                what = "on the Pareto front: " + ", ".join(f"{aim} {v:.4g}" for aim, v in reached)
-                ready.append(_write_experiment(sweep, trial, f"trial_{trial.number}{fold}", what))
-        else:
-            best = search.best
-            what = f"the best of {len(search.trials)} on validation: fitness {best.value:.4f}"
-            ready.append(_write_experiment(sweep, best, f"tuned{fold}", what))
-    return ready
-
-
-def _write_experiment(sweep: Sweep, trial: FrozenTrial, name: str, what: str) -> Path:
-    facts = sweep.facts
-    name = f"{sweep.defaults.name}_{name}"
-    values = {"name": name}
-    groups: list[Any] = []
-    for line in [*facts.overrides, *(f"{key}={value}" for key, value in trial.params.items())]:
-        key, _, value = line.lstrip("+").partition("=")
-        if key in facts.choices:
-            groups += [] if key in ("sweep", "experiment") else [{f"override /{key}": value}]
-        elif key.split(".")[0] not in OF_SWEEPS:
-            values[key] = value
-    base = facts.choices.get("experiment")
-    content = OmegaConf.from_dotlist([f"{key}={value}" for key, value in values.items()])
-    defaults = ([f"/experiment/{base}"] if base else []) + groups + ["_self_"]
-    file = sweep.folder / "experiment" / f"{name}.yaml"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(
-        "# @package _global_\n"
-        f"# Trial {trial.number}, {what}.\n"
-        f"# An honest score needs the sweep's own split (split={facts.choices.split}): others may\n"
-        "# test cells that chose these values.\n"
-        f"# python -m oadls.train --config-dir {sweep.folder} +experiment={name}\n"
-        + OmegaConf.to_yaml(OmegaConf.merge({"defaults": defaults}, content))
-    )
-    return file

@@ -11,6 +11,12 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+TRUSTED = (
+    "optuna.samplers.*",
+    "hydra_plugins.hydra_optuna_sweeper._impl.create_nsgaii_sampler",
+    "hydra_plugins.hydra_optuna_sweeper._impl.create_nsgaiii_sampler",
+)
+
 
 def numbered(config: DictConfig) -> "NumberedSampler | None":
     """The sampler of a config with a seed, which draws anew for each trial; None for others."""
@@ -19,7 +25,7 @@ def numbered(config: DictConfig) -> "NumberedSampler | None":
 
     def make(number: int) -> BaseSampler:
         seed = int(np.random.SeedSequence((config.seed, number)).generate_state(1)[0])
-        return instantiate(config, seed=seed, _execution_whitelist_=("optuna.samplers.*",))
+        return instantiate(config, seed=seed, _execution_whitelist_=TRUSTED)
 
     return NumberedSampler(make)
 

@@ -16,11 +16,16 @@ from hydra.core.utils import JobReturn
 from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from oadls.errors import UserError
+from oadls.publish import publish
+from oadls.sweep.same import SHARED, OtherCells, check_cells, join_study
+from oadls.sweep.storage import open_storage
 
 HEARTBEAT = 10  # seconds between two signs of life of a running trial
 GRACE = 60  # seconds without a sign after which a trial was killed
@@ -47,6 +52,9 @@ class Trials:
     storage : SQLAlchemy URL; SQLite on one machine, a server for many
     sampler : of Optuna; a partial is the grid, which takes the space
     total : trials that the study has in the end, lost ones included
+    shared : what all trials of the study have in common (`same.shared_settings`)
+    way_out : the setting that starts another study
+    raises UserError where the study has trials with other settings
     """
 
     def __init__(
@@ -58,6 +66,8 @@ class Trials:
         directions: Sequence[str],
         space: Space,
         total: int,
+        shared: dict[str, Any],
+        way_out: str,
     ) -> None:
         self.space, self.total = space, total
         if isinstance(sampler, partial):
@@ -66,15 +76,36 @@ class Trials:
             self.total = min(total, math.prod(len(each) for each in choices.values()))
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", "Heartbeat of storage is supposed")  # ours: alive()
-        self.storage = open_storage(storage)
-        self.study = optuna.create_study(
-            study_name=name,
-            storage=self.storage,
-            sampler=sampler,
-            directions=list(directions),  # type: ignore[arg-type]
-            load_if_exists=True,
+        self.storage = open_storage(
+            storage,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=run_again,
         )
+        self.study = self._study(name, sampler, directions, shared, way_out)
         log.info("study %s: %d of %d trials are there", name, len(self._counted()), self.total)
+
+    def _study(
+        self,
+        name: str,
+        sampler: Any,
+        directions: Sequence[Any],
+        shared: dict[str, Any],
+        way_out: str,
+    ) -> Study:
+        """The study: of several commands that start together one makes it, and says what is shared.
+
+        An existing study keeps its directions: they are among what is shared
+        """
+        try:
+            study = optuna.create_study(
+                study_name=name, storage=self.storage, sampler=sampler, directions=directions
+            )
+            study.set_user_attr(SHARED, shared)
+        except DuplicatedStudyError:
+            study = optuna.load_study(study_name=name, storage=self.storage, sampler=sampler)
+            join_study(study, shared, way_out=way_out)
+        return study
 
     def ask(self, number: int) -> list[Trial]:
         """The next trials, at most `number`; none when the study is complete.
@@ -84,7 +115,7 @@ class Trials:
         while True:
             fail_stale_trials(self.study)
             room = self.total - len(self._counted())
-            asked = [self.study.ask(self.space) for _ in range(min(number, room))]
+            asked = [self._ask() for _ in range(min(number, room))]
             kept = [trial for trial in asked if self._is_wanted(trial)]
             for trial in asked:
                 if trial not in kept:  # another sweep asked at the same time
@@ -93,6 +124,11 @@ class Trials:
                 return kept
             time.sleep(HEARTBEAT)
 
+    def _ask(self) -> Trial:
+        trial = self.study.ask(self.space)
+        self.storage.record_heartbeat(trial._trial_id)  # without one it is never taken for killed
+        return trial
+
     @contextmanager
     def alive(self, trials: Sequence[Trial]) -> Iterator[None]:
         """Signs of life for running trials, until this ends or the process is killed."""
@@ -100,8 +136,11 @@ class Trials:
 
         def beat() -> None:
             while True:
-                for trial in trials:
-                    self.storage.record_heartbeat(trial._trial_id)
+                try:
+                    for trial in trials:
+                        self.storage.record_heartbeat(trial._trial_id)
+                except (SQLAlchemyError, StorageInternalError) as error:  # the next one may arrive
+                    log.warning("a sign of life was lost: %s", str(error).splitlines()[0])
                 if done.wait(HEARTBEAT):
                     return
 
@@ -114,12 +153,32 @@ class Trials:
             thread.join()
 
     def tell(self, trial: Trial, result: JobReturn) -> None:
-        """Note the value of a trial, or why it has none."""
+        """Note the value of a trial, or why it has none.
+
+        A trial that gave no sign of life for GRACE, as while a laptop sleeps, has been run again
+        by then: its value is left out, so that it counts once.
+
+        raises OtherCells for a trial on other cells than the study's, which does not count
+        """
         try:
-            value = result.return_value
-            values = [float(each) for each in (value if isinstance(value, Sequence) else [value])]
-            if any(math.isnan(each) for each in values):
-                raise ValueError(f"it returned {value}")
+            if self.storage.get_trial(trial._trial_id).state.is_finished():
+                raise UpdateFinishedTrialError
+            self._note(trial, result)
+        except UpdateFinishedTrialError:
+            log.warning(
+                "trial %d gave no sign of life for %d s and was taken for killed: it is run again, "
+                "and what came of it here is left out",
+                trial.number,
+                GRACE,
+            )
+
+    def _note(self, trial: Trial, result: JobReturn) -> None:
+        try:
+            values = self._values(result.return_value)
+            check_cells(self.study, trial.number)
+        except OtherCells:
+            self.study.tell(trial, state=TrialState.FAIL)
+            raise
         except Exception as error:  # whatever a trial raised
             reason = f"{type(error).__name__}: {error}"
             log.warning("trial %d is lost: %s", trial.number, reason)
@@ -132,10 +191,25 @@ class Trials:
             with self._grid_may_stop():
                 self.study.tell(trial, values)
 
+    def _values(self, value: Any) -> list[float]:
+        """What a trial returned, a number for each aim."""
+        values = [float(each) for each in (value if isinstance(value, Sequence) else [value])]
+        if any(math.isnan(each) for each in values):
+            raise ValueError(f"it returned {value}")
+        if len(values) != len(self.study.directions):
+            raise ValueError(f"it returned {value} for {len(self.study.directions)} aims")
+        return values
+
     def write_best(self, folder: Path) -> None:
         """optimization_results.yaml: the best trial, or the Pareto front."""
         if not self._has(TrialState.COMPLETE):
-            raise UserError(f"sweep: all {self.total} trials of {self.study.study_name} are lost")
+            first = next(
+                (t.user_attrs[ERROR] for t in self._counted() if ERROR in t.user_attrs), ""
+            )
+            raise UserError(
+                f"sweep: all {self.total} trials of {self.study.study_name} are lost"
+                + (f", the first by {first}" if first else "")
+            )
         found: dict[str, Any] = {"name": "optuna"}
         if len(self.study.directions) > 1:
             front = self.study.best_trials
@@ -144,7 +218,8 @@ class Trials:
             best = self.study.best_trial
             found |= {"best_params": best.params, "best_value": best.value}
             log.info("best is trial %d, %.4f: %s", best.number, best.value, best.params)
-        OmegaConf.save(OmegaConf.create(found), folder / "optimization_results.yaml")
+        with publish(folder / "optimization_results.yaml") as draft:
+            OmegaConf.save(OmegaConf.create(found), draft)
 
     @contextmanager
     def _grid_may_stop(self) -> Iterator[None]:
@@ -166,20 +241,10 @@ class Trials:
         return bool(self.study.get_trials(deepcopy=False, states=states))
 
 
-def open_storage(url: str) -> RDBStorage:
-    """The database with its tables; another command may be making them at the same time."""
-    make = partial(
-        RDBStorage,
-        url,
-        heartbeat_interval=HEARTBEAT,
-        grace_period=GRACE,
-        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-    )
-    try:
-        return make()
-    except DBAPIError:  # the other was first: by now all tables are there
-        time.sleep(1)
-        return make()
+def run_again(study: Study, trial: FrozenTrial) -> None:
+    """Queue a trial whose process was killed; what that one noted is not the next one's."""
+    trial.user_attrs = {}
+    RetryHeartbeatStaleTrialCallback()(study, trial)
 
 
 def counts(trial: FrozenTrial) -> bool:

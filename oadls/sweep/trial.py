@@ -1,31 +1,22 @@
-"""What a trial of a sweep tells its study while it trains, and hears from it."""
+"""What a trial tells its study while it trains, and hears from it."""
 
 from typing import Any
 
 import optuna
 import pytorch_lightning as pl
-from hydra.core.hydra_config import HydraConfig
+from optuna.exceptions import UpdateFinishedTrialError
 from pytorch_lightning.callbacks import Callback
 
 from oadls.experiment import build
+from oadls.sweep.member import own_trial
 from oadls.sweep.study import PRUNED
 
 
 def judge_of(config: Any) -> "Judge | None":
-    """The judge of the trial that this process runs; None without a pruner.
-
-    Where the study is kept comes from Hydra, not from the config, which goes into checkpoints: the
-    address of a database may hold a password.
-    """
+    """The judge of the trial that this process runs; None without a pruner."""
     if not config.get("pruner"):
         return None
-    sweeper = HydraConfig.get().sweeper
-    study = optuna.load_study(
-        study_name=sweeper.study_name, storage=sweeper.storage, pruner=build(config.pruner)
-    )
-    number = config.trial
-    known = study.get_trials(deepcopy=False)
-    return Judge(optuna.Trial(study, known[number]._trial_id))
+    return Judge(own_trial(config, build(config.pruner)))
 
 
 class Judge(Callback):
@@ -47,7 +38,10 @@ class Judge(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.best[-1] = max(self.best[-1], trainer.callback_metrics["val/fitness"].item())
         self.epochs += 1
-        self.trial.report(sum(self.best) / len(self.best), step=self.epochs)
-        if self.trial.should_prune():
-            self.trial.set_user_attr(PRUNED, self.epochs)
+        try:
+            self.trial.report(sum(self.best) / len(self.best), step=self.epochs)
+            if self.trial.should_prune():
+                self.trial.set_user_attr(PRUNED, self.epochs)
+                self.hopeless = trainer.should_stop = True
+        except UpdateFinishedTrialError:  # taken for killed: another sweep runs it again
             self.hopeless = trainer.should_stop = True

@@ -144,14 +144,18 @@ def test_transparency_is_laid_on_white(tmp_path, picture):
 
 
 def test_transparent_gray_and_palette_are_laid_on_white(tmp_path):
-    Image.new("LA", (20, 20), (10, 0)).save(tmp_path / "gray.png")
-    assert (read_image(tmp_path / "gray.png") == 255).all()
+    gray = Image.new("LA", (20, 20), (10, 0))
+    gray.putpixel((3, 3), (10, 255))
+    gray.save(tmp_path / "gray.png")
     palette = Image.new("P", (20, 20), 1)
-    palette.putpalette([0, 0, 0, 10, 200, 30])
+    palette.putpalette([10, 10, 10, 10, 200, 30])
+    palette.putpixel((3, 3), 0)
     palette.save(tmp_path / "palette.png", transparency=1)
-    assert (read_image(tmp_path / "palette.png") == 255).all()
     palette.save(tmp_path / "bytes.png", transparency=b"\xff\x00")
-    assert (read_image(tmp_path / "bytes.png") == 255).all()
+    for name in ("gray", "palette", "bytes"):
+        pixels = read_image(tmp_path / f"{name}.png")
+        assert pixels[3, 3].tolist() == [10, 10, 10]
+        assert (np.delete(pixels.reshape(400, 3), 63, axis=0) == 255).all()
 
 
 def test_exif_rotation_is_applied(tmp_path, picture):

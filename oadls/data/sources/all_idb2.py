@@ -5,10 +5,10 @@ from pathlib import Path
 
 from oadls.data.sources.listing import (
     existing_folder,
-    find_images,
     find_masks,
     first_of_each_name,
     name_of,
+    survey,
 )
 from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
@@ -26,7 +26,8 @@ def load(*, root: Path | str, masks: str | None = "masks") -> Cells:
     """
     home = existing_folder(root, source="all_idb2")
     images = home / "images"
-    paths, excluded = first_of_each_name(find_images(images), images)
+    listing = survey(images)
+    paths, excluded = first_of_each_name(listing.paths, images)
     if not paths:
         raise UserError(f"all_idb2: images are in {images}, there is none")
     truth = find_masks(home / masks if masks else None, [name_of(p, images) for p in paths])
@@ -39,4 +40,4 @@ def load(*, root: Path | str, masks: str | None = "masks") -> Cells:
             continue
         label = LABELS[match[1]]
         rows.append({"path": path, "name": name, "label": label, "mask": truth.get(name)})
-    return make_cells(rows, excluded, source="all_idb2")
+    return make_cells(rows, excluded, source="all_idb2", left=listing.left)

@@ -9,10 +9,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from oadls.data.sources.c_nmc_files import BY_HAND, download, verify_whole
-from oadls.data.sources.listing import existing_folder, find_images, first_of_each_name, name_of
+from oadls.data.sources.listing import existing_folder, first_of_each_name, name_of, survey
+from oadls.data.sources.text_table import read_text_table
 from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
 
@@ -56,15 +55,16 @@ def load(
         raise UserError(f"c_nmc: parts are {', '.join(FOLDERS)}, not {', '.join(unknown)}")
     rows: list[Row] = []
     excluded: dict[str, str] = {}
+    left: dict[str, str] = {}
     for part in parts if parts is not None else FOLDERS:
-        found = _list_part(part, home=home, excluded=excluded)
+        found = _list_part(part, home=home, excluded=excluded, left=left)
         if not found and parts is not None:
             raise UserError(f"c_nmc: part {part} has no usable image in {home / FOLDERS[part]}")
         log.info("c_nmc: part %s has %d images", part, len(found))
         rows += found
     if not rows:
         raise UserError(f"c_nmc: {home} has no image of any part.\n{BY_HAND}")
-    return make_cells(rows, excluded, source="c_nmc")
+    return make_cells(rows, excluded, source="c_nmc", left=left)
 
 
 def _home(root: Path | str | None) -> Path:
@@ -82,11 +82,15 @@ def _fetch(manifest: Path | str | None) -> Path:
     return existing_folder(home, source="c_nmc")
 
 
-def _list_part(part: str, *, home: Path, excluded: dict[str, str]) -> list[Row]:
-    """Rows of one part; adds what is left out to `excluded`."""
+def _list_part(
+    part: str, *, home: Path, excluded: dict[str, str], left: dict[str, str]
+) -> list[Row]:
+    """Rows of one part; adds what is no cell to `excluded`, and what is no image to `left`."""
     folder = home / FOLDERS[part]
-    paths, others = first_of_each_name(find_images(folder, endings=ENDINGS), home, endings=ENDINGS)
-    excluded.update(others)
+    listing = survey(folder, endings=ENDINGS)
+    left |= {f"{FOLDERS[part]}/{name}": reason for name, reason in listing.left.items()}
+    paths, others = first_of_each_name(listing.paths, home, endings=ENDINGS)
+    excluded |= others
     if part == "prelim":
         return _list_prelim(paths, home=home, excluded=excluded)
     if part == "final":
@@ -134,7 +138,7 @@ def _read_labels(path: Path) -> dict[str, tuple[str, str]]:
     """Number of the file -> its real name and "1" for ALL, "0" for healthy."""
     if not path.is_file():
         raise UserError(f"c_nmc: the labels of part prelim are in {path}, which is not there")
-    table = pd.read_csv(path, dtype=str)
+    table = read_text_table(path, source="c_nmc")
     columns = ["Patient_ID", "new_names", "labels"]
     if missing := [c for c in columns if c not in table.columns]:
         raise UserError(f"c_nmc: {path} has the columns {columns}, {missing} missing")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from oadls.data.sources.text_table import read_text_table
 from oadls.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -75,9 +76,11 @@ def verify(root: Path | str, *, manifest: Path | str) -> pd.DataFrame:
     """
     home = Path(root).absolute()
     home = home / "C-NMC_Leukemia" if (home / "C-NMC_Leukemia").is_dir() else home
-    table = pd.read_csv(manifest, sep="\t", dtype=str)
+    table = read_text_table(manifest, source="c_nmc")
     if missing := {"path", "sha256", "size"} - set(table.columns):
         raise UserError(f"c_nmc: {manifest} has the columns path, sha256, size; {missing} missing")
+    if odd := [size for size in table["size"] if not size.isdecimal()]:
+        raise UserError(f"c_nmc: {manifest} gives the size of each file in bytes, not {odd[0]!r}")
     published = {
         path.removeprefix("C-NMC_Leukemia/"): (digest, int(size))
         for path, digest, size in zip(table["path"], table["sha256"], table["size"], strict=True)

@@ -1,11 +1,13 @@
 """C-NMC 2019 without its images: a list of its files is enough to see who stands where."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from oadls.data.sources.c_nmc import FOLDERS, LABELS, NAME
+from oadls.data.sources.text_table import read_text_table
 from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
 
@@ -26,7 +28,7 @@ def load(*, manifest: Path | str, labels: Path | str | None = None) -> Cells:
         encoded anew are not found without images
     raises UserError for a manifest that is not there or has other columns
     """
-    files = _read(manifest, sep="\t", columns=COLUMNS)
+    files = _read(manifest, columns=COLUMNS)
     images = files[files["path"].str.endswith(".bmp")]
     digests = {
         path.removeprefix(TOP).removesuffix(".bmp"): digest
@@ -40,7 +42,8 @@ def load(*, manifest: Path | str, labels: Path | str | None = None) -> Cells:
     if not rows:
         raise UserError(f"c_nmc_manifest: {manifest} lists .bmp files, there is none")
     cells = make_cells(rows, {}, source="c_nmc")
-    return Cells(cells.table.assign(pixels_sha256=cells.table["name"].map(digests)), cells.excluded)
+    table = cells.table.assign(pixels_sha256=cells.table["name"].map(digests))
+    return replace(cells, table=table)
 
 
 def _describe(name: str, *, real_names: dict[str, str]) -> dict[str, str | None]:
@@ -57,19 +60,14 @@ def _real_names(labels: Path | str | None) -> dict[str, str]:
     if labels is None or not Path(labels).is_file():
         log.warning("c_nmc_manifest: no label file, patients of part prelim are not known")
         return {}
-    table = _read(labels, sep=",", columns=("Patient_ID", "new_names"))
+    table = _read(labels, columns=("Patient_ID", "new_names"))
     stems = table.map(lambda file: Path(file).stem)
     folder = FOLDERS["prelim"]
     return {f"{folder}/{new}": real for real, new in stems[["Patient_ID", "new_names"]].to_numpy()}
 
 
-def _read(path: Path | str, *, sep: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    if not Path(path).is_file():
-        raise UserError(f"c_nmc_manifest: {path} is a table of files, it is not there")
-    try:
-        table = pd.read_csv(path, sep=sep, dtype=str)
-    except (ValueError, OSError) as error:
-        raise UserError(f"c_nmc_manifest: {path} is not a readable table: {error}") from error
+def _read(path: Path | str, *, columns: tuple[str, ...]) -> pd.DataFrame:
+    table = read_text_table(path, source="c_nmc_manifest")
     if missing := [c for c in columns if c not in table.columns]:
         raise UserError(
             f"c_nmc_manifest: {path} has the columns {', '.join(columns)}; "

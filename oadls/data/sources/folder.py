@@ -2,154 +2,122 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-import pandas as pd
-
-from oadls.data.sources.listing import existing_folder, find_images, first_of_each_name, name_of
+from oadls.data.labels import (
+    forget_unknown,
+    name_classes,
+    refuse_near_labels,
+    rename_labels,
+    warn_near_patients,
+)
+from oadls.data.sources.layout import aside, beside, class_level
+from oadls.data.sources.listing import existing_folder, first_of_each_name, name_of, survey
+from oadls.data.sources.own_table import list_table
 from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
 
 log = logging.getLogger(__name__)
 
-REQUIRED = ("path", "label")
-KNOWN = (*REQUIRED, "patient", "part", "mask")
-
 Row = dict[str, object]
+Left = dict[str, str]
 
 
 def load(
     *,
     root: Path | str,
     table: Path | str | None = None,
-    classes: Sequence[str] | None = None,
-    labelled: bool = True,
+    columns: Mapping[str, object] | None = None,
+    classes: Sequence[object] | None = None,
+    class_folder: int | None = None,
+    rename: Mapping[Any, object] | Sequence[Sequence[object]] | None = None,
+    missing: Collection[object] | None = None,
 ) -> Cells:
     """List the images below `root`.
 
     table : CSV or Parquet with the columns path and label, and patient, part, mask where known;
         paths are absolute, or relative to root or to the table; an empty label is unknown.
-        Without a table the first folder below root is the class, and images that lie in root
-        itself have no label
+        Without a table a folder is the class, and images that lie in root itself have no label
+    columns : our name of a column -> its name in the table, False for one that it does not have
     classes : the labels that are legal; None takes what comes
-    labelled : False ignores folder names: no image has a label
+    class_folder : which folder of root/1/2/image names the class; 0 for none: no image has a label.
+        None takes the first, and asks where that is doubtful. Folders above it become the part
+    rename : a label as it stands in folders or table -> the class that is meant, or lists of
+        labels that are one class, called as the first
+    missing : words that stand for a label or patient that is not known; None asks where such a
+        word (NA, none, unknown) is found
     A row of the table without an image is left out and recorded. Patients come from the table
     only: without it no split can keep a patient's cells together.
     raises UserError without an image, for an unknown class, for missing columns, for images both
-        in root and in class folders, and for an image named twice in the table
+        in root and in class folders, for an image named twice in the table, and where it is
+        doubtful what folders, columns or labels mean
     """
     home = existing_folder(root, source="folder")
     if table is not None:
-        rows, excluded = _from_table(Path(table).expanduser().absolute(), home=home)
+        path = Path(table).expanduser().absolute()
+        rows, excluded, left = list_table(path, home=home, columns=columns or {})
     else:
-        rows, excluded = _from_folders(home, labelled=labelled)
+        rows, excluded, left = _list_folders(home, class_folder=class_folder, classes=classes)
     if not rows:
-        raise UserError(f"folder: at least one image, {home} has none{_some(excluded)}")
-    _check_classes(rows, classes)
-    return make_cells(rows, excluded, source="folder")
+        raise UserError(f"folder: at least one image, {home} has none{_some(excluded | left)}")
+    _name_labels(rows, classes=classes, rename=rename, missing=missing)
+    return make_cells(rows, excluded, source="folder", left=left)
 
 
-def _from_folders(home: Path, *, labelled: bool) -> tuple[list[Row], dict[str, str]]:
-    paths, excluded = first_of_each_name(find_images(home), home)
-    flat = [path for path in paths if path.parent == home]
-    if labelled and flat and len(flat) < len(paths):
-        raise UserError(
-            f"folder: images lie in class folders or all in {home}, not both; "
-            f"{len(flat)} of {len(paths)} lie in it, {flat[0].name} first"
-        )
+def _list_folders(
+    home: Path, *, class_folder: int | None, classes: Sequence[object] | None
+) -> tuple[list[Row], dict[str, str], Left]:
+    """Rows of a tree of folders, files of a name that is taken, and what is no cell."""
+    listing = survey(home)
+    listing.left |= beside(listing.files)
+    files = [name for name in listing.files if name not in listing.left]
+    firsts = {name.split("/")[0] for name in files}
+    named = name_classes(classes, firsts) if classes else None
+    level = class_level(files, home=home, class_folder=class_folder, classes=named)
+    if level:
+        listing.left |= aside(files, level=level)
+        files = [name for name in files if name not in listing.left]
+    paths, excluded = first_of_each_name([home / name for name in files], home)
     rows: list[Row] = []
     for path in paths:
-        label = path.relative_to(home).parts[0] if labelled and not flat else None
-        rows.append({"path": path, "name": name_of(path, home), "label": label})
-    return rows, excluded
+        name = name_of(path, home)
+        above = name.split("/")[:level]
+        row: Row = {"path": path, "name": name, "label": above[-1] if above else None}
+        rows.append(row | {"part": "/".join(above[:-1]) or None})
+    _warn_versions(rows, level=level)
+    full = {str(PurePosixPath(*file.split("/")[:level])) for file in files}
+    for folder in listing.folders:
+        if level and folder.count("/") == level - 1 and folder not in full:
+            listing.left.setdefault(f"{folder}/", "no image in it")
+    return rows, excluded, listing.left
 
 
-def _from_table(table: Path, *, home: Path) -> tuple[list[Row], dict[str, str]]:
-    rows: list[Row] = []
-    excluded: dict[str, str] = {}
-    for entry in _read_table(table):
-        path = _find(entry["path"], home=home, table=table)
-        if path is None:
-            excluded[str(home / str(entry["path"]))] = f"a row of {table.name} without an image"
-            continue
-        mask = _find(entry.get("mask"), home=home, table=table)
-        name = name_of(path, home) if path.is_relative_to(home) else path.with_suffix("").as_posix()
-        rows.append(entry | {"path": path, "name": name, "mask": mask})
-    unlisted = (
-        set(find_images(home)) - {row["path"] for row in rows} - {row["mask"] for row in rows}
+def _name_labels(
+    rows: list[Row],
+    *,
+    classes: Sequence[object] | None,
+    rename: Mapping[Any, object] | Sequence[Sequence[object]] | None,
+    missing: Collection[object] | None,
+) -> None:
+    """Give the rows the labels and patients that are meant, or ask."""
+    renamed = rename_labels([_text(row["label"]) for row in rows], rename)
+    found = {label for label in renamed if label is not None}
+    named = name_classes(classes, found) if classes else []
+    known = forget_unknown(renamed, column="label", missing=missing, named=named)
+    refuse_near_labels(known, named=named)
+    people = forget_unknown(
+        [_text(row.get("patient")) for row in rows], column="patient", missing=missing
     )
-    if unlisted:
-        log.info("folder: %d images of %s are not in %s", len(unlisted), home, table.name)
-    _refuse_twice([str(row["path"]) for row in rows], table)
-    return rows, excluded
+    warn_near_patients(people)
+    for row, label, patient in zip(rows, known, people, strict=True):
+        row |= {"label": label, "patient": patient}
+    if classes is not None:
+        _check_classes(rows, named)
 
 
-def _read_table(path: Path) -> list[Row]:
-    """The known columns as text, None where empty."""
-    if not path.is_file():
-        raise UserError(f"folder: data.table is a CSV or Parquet file, {path} is not there")
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pd.read_parquet(path)
-        else:  # as text: a patient 007 keeps its zeros; "NA" may be a class
-            mark = _delimiter(path)
-            frame = pd.read_csv(
-                path, dtype=str, keep_default_na=False, sep=mark, encoding="utf-8-sig"
-            )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise UserError(f"folder: {path} is not a readable table: {error}") from error
-    frame = frame.rename(columns=lambda column: str(column).strip())
-    if missing := [c for c in REQUIRED if c not in frame.columns]:
-        came = ", ".join(map(str, frame.columns))
-        raise UserError(
-            f"folder: {path} has the columns path and label; "
-            f"{', '.join(missing)} missing, its columns are {came}"
-        )
-    columns = [c for c in KNOWN if c in frame.columns]
-    rows: list[Row] = [
-        {column: _text(value) for column, value in zip(columns, values, strict=True)}
-        for values in frame[columns].itertuples(index=False, name=None)
-    ]
-    if empty := [number for number, row in enumerate(rows, start=1) if row["path"] is None]:
-        raise UserError(f"folder: every row of {path} has a path, row {empty[0]} has none")
-    return rows
-
-
-def _delimiter(path: Path) -> str:
-    """Of the marks that spreadsheets write, the one that stands most often in the header."""
-    with path.open(encoding="utf-8-sig") as file:
-        header = file.readline()
-    return max(",;\t", key=header.count)
-
-
-def _text(value: object) -> str | None:
-    if value is None or value is pd.NA or value != value:  # NaN differs from itself
-        return None
-    if isinstance(value, float) and value.is_integer():  # integers beside an empty cell
-        value = int(value)
-    return str(value).strip() or None
-
-
-def _find(path: object, *, home: Path, table: Path) -> Path | None:
-    if path is None:
-        return None
-    places = (home / str(path), table.parent / str(path))  # an absolute path stays itself
-    return next((place for place in places if place.is_file()), None)
-
-
-def _refuse_twice(paths: list[str], table: Path) -> None:
-    twice = sorted(path for path, rows in Counter(paths).items() if rows > 1)
-    if twice:
-        raise UserError(
-            f"folder: {table} names each image once; {len(twice)} stand in several rows: "
-            f"{', '.join(twice[:10])}"
-        )
-
-
-def _check_classes(rows: list[Row], classes: Sequence[str] | None) -> None:
-    if classes is None:
-        return
+def _check_classes(rows: list[Row], classes: Sequence[str]) -> None:
     for row in rows:
         if row["label"] is not None and row["label"] not in classes:
             raise UserError(
@@ -160,5 +128,23 @@ def _check_classes(rows: list[Row], classes: Sequence[str] | None) -> None:
         log.warning("folder: no image of class %s", ", ".join(absent))
 
 
-def _some(excluded: dict[str, str]) -> str:
-    return "".join(f"\n  {path}: {reason}" for path, reason in list(excluded.items())[:10])
+def _warn_versions(rows: list[Row], *, level: int) -> None:
+    """Say it where the same names stand below several folders above the classes."""
+    if level < 2:
+        return
+    below = Counter("/".join(str(row["name"]).split("/")[level - 1 :]) for row in rows)
+    again = sorted(name for name, times in below.items() if times > 1)
+    if again:
+        log.warning(
+            "folder: %d images stand under one name in several folders, such as %s: if these are "
+            "one cell in several versions, take one folder alone (data.root)",
+            *(len(again), again[0]),
+        )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _some(left: Mapping[str, str]) -> str:
+    return "".join(f"\n  {path}: {reason}" for path, reason in list(left.items())[:10])

@@ -6,11 +6,12 @@ import pandas as pd
 
 from oadls.data.sources.listing import (
     existing_folder,
-    find_images,
     find_masks,
     first_of_each_name,
     name_of,
+    survey,
 )
+from oadls.data.sources.text_table import read_text_table
 from oadls.data.table import Cells, make_cells
 from oadls.errors import UserError
 
@@ -28,7 +29,8 @@ def load(*, root: Path | str, masks: str | None = "masks") -> Cells:
     home = existing_folder(root, source="wbc_jtsc")
     images = home / "images"
     labels = _read_labels(home / LABEL_FILE)
-    paths, excluded = first_of_each_name(find_images(images), images)
+    listing = survey(images)
+    paths, excluded = first_of_each_name(listing.paths, images)
     if not paths:
         raise UserError(f"wbc_jtsc: images are in {images}, there is none")
     truth = find_masks(home / masks if masks else None, [name_of(p, images) for p in paths])
@@ -43,21 +45,24 @@ def load(*, root: Path | str, masks: str | None = "masks") -> Cells:
         rows.append({"path": path, "name": name, "label": label, "mask": truth.get(name)})
     for number in labels:
         excluded[str(images / f"{number:03d}")] = f"a label in {LABEL_FILE} without an image"
-    return make_cells(rows, excluded, source="wbc_jtsc")
+    return make_cells(rows, excluded, source="wbc_jtsc", left=listing.left)
 
 
 def _read_labels(path: Path) -> dict[int | None, str]:
     """Image number -> kind of cell."""
     if not path.is_file():
         raise UserError(f"wbc_jtsc: labels are in {path}, which is not there")
-    table = pd.read_csv(path)
+    table = read_text_table(path, source="wbc_jtsc")
     if list(table.columns) != ["image ID", "class label"]:
         raise UserError(
             f"wbc_jtsc: {path} has the columns image ID, class label, not {list(table)}"
         )
-    unknown = sorted(set(table["class label"]) - set(LABELS))
-    if unknown or table["image ID"].duplicated().any():
+    numbers = pd.to_numeric(table["image ID"], errors="coerce")
+    kinds = pd.to_numeric(table["class label"], errors="coerce").map(LABELS)
+    wrong = table[numbers.isna() | (numbers % 1 != 0) | kinds.isna() | numbers.duplicated()]
+    if len(wrong):
         raise UserError(
-            f"wbc_jtsc: {path} gives each image once a class of 1 to 5; found {unknown}"
+            f"wbc_jtsc: {path} gives each image once a class of 1 to 5; "
+            f"found {', '.join(wrong.iloc[0])}"
         )
-    return dict(zip(table["image ID"].astype(int), table["class label"].map(LABELS), strict=True))
+    return dict(zip(numbers.astype(int), kinds, strict=True))

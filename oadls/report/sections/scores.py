@@ -31,6 +31,8 @@ def write(page: Page, evidence: Evidence) -> None:
         )
     page.text(text)
     page.table("table_2", table, "Table 2. " + told.pooled(run), digits=2)
+    if absent := metrics["test"].get("absent"):  # an older run does not say
+        page.text(f"No cell of {', '.join(absent)} was tested: the overall scores leave it out.")
     sides = [side for side in ("train", "test") if side in metrics]
     for number, side in zip((6, 7), ("train", "test"), strict=True):
         if side in sides:

@@ -1,4 +1,5 @@
 import logging
+import os
 
 import pandas as pd
 import pytest
@@ -29,7 +30,7 @@ def test_a_flat_folder_has_no_labels(touch):
 
 
 def test_folder_names_can_be_ignored(touch):
-    cells = load(root=touch("monday/1.png", "tuesday/1.png"), labelled=False).table
+    cells = load(root=touch("monday/1.png", "tuesday/1.png"), class_folder=0).table
     assert cells["label"].isna().all()
 
 
@@ -63,7 +64,7 @@ def test_a_table_gives_labels_patients_parts_and_masks(touch, tmp_path):
         "path,label,patient,part,mask,age\n"
         f"a.png,all,007,train,../masks/a.png,5\n{root}/images/b.png,NA,,,,6\n",
     )
-    cells = load(root=root / "images", table=path).table
+    cells = load(root=root / "images", table=path, missing=[]).table
     assert cells["name"].tolist() == ["a", "b"]
     assert cells["label"].tolist() == ["all", "NA"]
     assert cells["patient"].tolist() == ["007", None]
@@ -110,14 +111,16 @@ def test_a_table_without_any_image_is_refused_with_its_rows(touch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na.png,all\n", "path missing, its columns are file, label"),
-        ("path,class\na.png,all\n", "label missing"),
+        ("where,label\na.png,all\n", "path missing, its columns are where, label"),
+        ("path,size\na.png,7\n", "label missing"),
         (
             "path,label\na.png,all\n./a.png,all\n",
             r"each image once; 1 stand in several rows: .*a\.png",
         ),
         ("path,label\na.png,all\n,all\n", "row 2 has none"),
-        ("", "not a readable table|label missing"),
+        ("", "is a table with a header, it is empty"),
+        ("path,label\na.png,all,7\n", "Expected 2 fields in line 2, saw 3"),
+        ("path,label,path\na.png,all,b.png\n", "each column once, path is there twice"),
     ],
 )
 def test_a_broken_table_is_refused(touch, text, message):
@@ -127,5 +130,92 @@ def test_a_broken_table_is_refused(touch, text, message):
 
 
 def test_a_missing_table_is_named(touch):
-    with pytest.raises(UserError, match=r"no\.csv is not there"):
+    with pytest.raises(UserError, match=r"no\.csv is a table, it is not there"):
         load(root=touch("a.png"), table="/nowhere/no.csv")
+
+
+@pytest.mark.parametrize("path", ["all\\x.png", ".\\all\\x.png", "all/x.png", "./all/../all/x.png"])
+def test_a_path_of_windows_is_the_file_under_slashes(touch, path):
+    root = touch("all/x.png", "masks/x.png")
+    cells = load(root=root, table=table(root, f"path,label,mask\n{path},all,masks\\x.png\n"))
+    assert cells.table["path"].item() == str(root / "all" / "x.png")
+    assert cells.table["name"].item() == "all/x"
+    assert cells.table["mask"].item() == str(root / "masks" / "x.png")
+
+
+def test_a_file_with_a_backslash_in_its_name_is_itself(touch):
+    root = touch("all\\x.png", "all/x.png")
+    cells = load(root=root, table=table(root, "path,label\nall\\x.png,all\n"))
+    assert cells.table["path"].item() == f"{root}/all\\x.png"
+
+
+def test_a_path_on_a_drive_of_windows_says_what_to_do(touch):
+    root = touch("a.png")
+    text = "path,label\na.png,all\nC:\\cells\\b.png,all\n"
+    reason = load(root=root, table=table(root, text)).excluded["reason"].item()
+    assert reason.endswith("make it relative to data.root)")
+
+
+def test_a_table_never_makes_the_whole_root_be_walked(touch, monkeypatch):
+    """Only the folders of the images that it names are looked into, and none below them."""
+    names = ["study/a.png", "study/b.png", "study/deep/c.png", "other/d.png", "e.png"]
+    root, opened, scandir = touch(*names), [], os.scandir
+
+    def noted(place):
+        opened.append(os.fspath(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    monkeypatch.setattr(os, "walk", None)
+    for path in (f"{root}/study/a.png", "study/a.png"):
+        cells = load(root=root, table=table(root, f"path,label\n{path},all\n"))
+        assert cells.left.to_dict("records") == [
+            {"path": "study/b.png", "reason": "not in cells.csv"}
+        ]
+    assert set(opened) == {f"{root}/study"}
+
+
+def test_a_mask_that_is_not_there_is_said(touch, caplog):
+    root = touch("a.png", "b.png", "m.png")
+    text = "path,label,mask\na.png,all,m.png\nb.png,all,gone.png\n"
+    cells = load(root=root, table=table(root, text)).table
+    assert cells["mask"].notna().tolist() == [True, False]
+    assert "1 masks of cells.csv are not there, gone.png first" in caplog.text
+
+
+def test_a_class_folder_may_be_a_link_and_an_empty_one_is_named(touch, tmp_path_factory):
+    root, elsewhere = touch("all/1.png", "all/notes.txt"), tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "2.png").touch()
+    (root / "hem").symlink_to(elsewhere)
+    (root / "third" / "deep").mkdir(parents=True)
+    cells = load(root=root)
+    assert cells.table["label"].tolist() == ["all", "hem"]
+    assert dict(cells.left.to_numpy()) == {
+        "all/notes.txt": ".txt: no image",
+        "third/": "no image in it",
+    }
+
+
+def test_words_for_not_known_and_near_labels_of_a_table_are_asked(touch):
+    root = touch("a.png", "b.png")
+    near = table(root, "path,label\na.png,ALL\nb.png,all\n")
+    with pytest.raises(UserError, match="'ALL','all' differ in spelling alone"):
+        load(root=root, table=near)
+    assert set(load(root=root, table=near, rename={"ALL": "all"}).table["label"]) == {"all"}
+    assert set(load(root=root, table=near, rename=[["x", "ALL", "all"]]).table["label"]) == {"x"}
+    assert len(set(load(root=root, table=near, classes=["all", "ALL"]).table["label"])) == 2
+    people = table(root, "path,label,patient\na.png,all,NA\nb.png,all,NA\n")
+    with pytest.raises(UserError, match="2 of 2 images have the patient NA"):
+        load(root=root, table=people)
+    assert load(root=root, table=people, missing=["NA"]).table["group"].tolist() == ["a", "b"]
+    assert load(root=root, table=people, missing=[]).table["group"].tolist() == ["NA", "NA"]
+
+
+def test_columns_are_taken_by_the_name_that_the_setting_gives(touch):
+    root = touch("a.png")
+    path = table(root, "Bild;Klasse;Fall\na.png;all;007\n")
+    columns = {"path": "Bild", "label": "Klasse", "patient": "Fall", "mask": None}
+    cells = load(root=root, table=path, columns=columns).table
+    assert cells[["name", "label", "patient"]].to_numpy().tolist() == [["a", "all", "007"]]
+    unlabelled = load(root=root, table=path, columns=columns | {"label": False})
+    assert unlabelled.table["label"].tolist() == [None]
