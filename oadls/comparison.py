@@ -94,17 +94,20 @@ def stack(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Two models' predictions.csv over several seeds, each cell once a seed, for compare_paired.
 
-    A patient is drawn with the cells of all its seeds. Raises ValueError when a pair differs in
-    its cells.
+    A patient is drawn with the cells of all its seeds. A cell is known by its picture and name;
+    by its path where a file of an older run says no more. Raises ValueError when a pair differs in
+    its cells or their labels.
     returns labels (N,), probabilities of the first and of the second (N, K), groups (N,)
     """
     codes = {name: k for k, name in enumerate(classes)}
     columns = [f"prob_{name}" for name in classes]
     parts = []
     for pair in pairs:
-        first, second = (each.sort_values("path", ignore_index=True) for each in pair)
-        if not first["path"].equals(second["path"]):
-            raise ValueError("comparison: two runs tested other cells")
+        known = all("pixels_sha256" in each for each in pair)
+        key = ["pixels_sha256", "name", "label"] if known else ["path", "label"]
+        first, second = (each.sort_values(key, ignore_index=True) for each in pair)
+        if first[key].to_numpy().tolist() != second[key].to_numpy().tolist():
+            raise ValueError("comparison: two runs tested other cells, or with other labels")
         labels, groups = first["label"].map(codes).to_numpy(), first["group"].to_numpy()
         parts.append((labels, first[columns].to_numpy(), second[columns].to_numpy(), groups))
     labels, one, other, groups = (np.concatenate(column) for column in zip(*parts, strict=True))

@@ -8,22 +8,22 @@ threads that the command has, and are worth something where nothing else runs.
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from oadls.commands import run_command
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.fitted import Fitted, fitted_of
+from oadls.publish import publish_text
+from oadls.run_folder import RunFolder
 from oadls.streams import speak_utf8
 from oadls.training import quiet
-from oadls.trust import check_entry, read_config
+from oadls.trust import check_entry
 
 USAGE = "usage: python -m oadls.cost folder=RUN"
 CELLS, REPEATS = 32, 3
@@ -37,12 +37,13 @@ def measure_run(folder: Path) -> dict[str, Any]:
         cells), cells and repeats that were measured, threads
     raises UserError for a folder without a finished run
     """
-    if not (folder / "metrics.json").is_file():
-        raise UserError(f"cost: {folder} holds no finished run (metrics.json)")
-    experiment = Experiment.open(read_config(folder / "config.yaml"))
-    first = _folds(folder)[0]
-    if entry := json.loads(first.read_text(encoding="utf-8")).get("tuned"):
-        check_entry(entry, first)
+    home = RunFolder(folder)
+    if not home.metrics or not home.fit_names:
+        raise UserError(f"cost: {folder} holds no finished run (folds)")
+    experiment = Experiment.open(home.config)
+    first = home.fit_names[0]
+    if entry := home.facts_of(first).get("tuned"):
+        check_entry(entry, folder / "folds" / f"{first}.json")
         experiment = experiment.tuned(entry)  # what validation chose in that fold
     keys = experiment.table["pixels_sha256"].unique()
     keys = keys[np.linspace(0, len(keys) - 1, min(CELLS, len(keys))).astype(int)]
@@ -59,9 +60,7 @@ def measure_run(folder: Path) -> dict[str, Any]:
         "repeats": REPEATS,
         "threads": torch.get_num_threads(),
     }
-    draft = folder / ".cost.json"
-    draft.write_text(json.dumps(found, indent=2), encoding="utf-8")
-    draft.rename(folder / "cost.json")
+    publish_text(folder / "cost.json", json.dumps(found, indent=2))
     return found
 
 
@@ -84,20 +83,15 @@ def training_seconds(folder: Path, *, looking: float) -> float | None:
 
     looking : seconds a training cell for features that are cached, and not in the fold's own
     """
-    seconds, cells = 0.0, 0
-    for file in _folds(folder):
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        sides = pd.read_csv(file.with_name(f"{file.stem}-predictions.csv"), usecols=["side"])
-        trained = int((sides["side"] == "train").sum())
+    seconds, cells, home = 0.0, 0, RunFolder(folder)
+    for name in home.fit_names:
+        facts = home.facts_of(name)
+        trained = int((home.sides_of(name) == "train").sum())
         if facts.get("seconds") is None or not trained:
             return None
         seconds += facts["seconds"] + looking * trained
         cells += trained
     return 1000 * seconds / cells if cells else None
-
-
-def _folds(folder: Path) -> Sequence[Path]:
-    return [file for file in sorted((folder / "folds").glob("*.json")) if file.name[0] != "."]
 
 
 def main(arguments: list[str]) -> int:

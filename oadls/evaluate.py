@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from oadls.commands import command
 from oadls.evaluation import load_cards, predict_again, predict_new
+from oadls.publish import publish_text
 from oadls.ranks import agree, rank, together
 from oadls.report.results import report_run
-from oadls.run import write_fit
+from oadls.run_folder import RunFolder
 from oadls.training import make_trainer
 from oadls.trust import trusting
 
@@ -30,9 +31,9 @@ def evaluate(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if rank() > 0:
         return {}
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(run.experiment.config, folder / "config.yaml")
+    publish_text(folder / "config.yaml", OmegaConf.to_yaml(run.experiment.config))
     for fit in run.fits:
-        write_fit(folder, fit)
+        RunFolder(folder).write_fit(fit, run.table, run.classes)
     return report_run(run, page=cfg.report)
 
 

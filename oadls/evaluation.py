@@ -1,5 +1,6 @@
 """A checkpoint alone -> its experiment, its network, its predictions."""
 
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,16 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from oadls.baselines.keep import ENDING
+from oadls.data.same import what_changed
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.patients import patient_marks
 from oadls.ranks import in_turn
-from oadls.run import Fit, Run, probabilities_of
+from oadls.run import NEW_CELLS, Fit, Run, probabilities_of
+from oadls.run_folder import RunFolder
 from oadls.training import make_trainer, predict_network
 from oadls.trust import as_text, read_checkpoint
 
-NEW_CELLS = "each cell by the checkpoints that have not seen its patient"
 Card = dict[str, Any]
 
 
@@ -34,15 +36,56 @@ def load_cards(place: str) -> dict[Path, Card]:
 
 
 def predict_again(cards: dict[Path, Card], cfg: DictConfig, folder: Path) -> Run:
-    """The cells of the training run, on the sides that they had in each fold."""
+    """The cells of the training run, on the sides that they had in each fold.
+
+    raises UserError, with what changed, where they are not the cells of the training run
+    """
     experiment = _open(next(iter(cards.values())), cfg)
+    sides = {file: sides_on(file, card, experiment) for file, card in cards.items()}
     splits = {split.name: split for split in experiment.splits()}
     fits = []
     for file, card in cards.items():
         split = splits[card["split"]]
-        predictions = _predict(experiment, file, card, experiment.sides(split), cfg)
+        predictions = _predict(experiment, file, card, sides[file], cfg)
         fits.append(_untrained(split.name, split.fold, split.repeat, predictions, file))
     return Run(experiment, fits, folder, split.protocol, split.by_image)
+
+
+def sides_on(file: Path, card: Card, experiment: Experiment) -> np.ndarray:
+    """(N,) str: the side that each cell had when a checkpoint was trained, "" for none.
+
+    file : where the checkpoint is; cells are named by the run's folder that it stands in
+    raises UserError for other cells than those of the training run
+    """
+    table = experiment.table
+    if "sides" not in card:
+        return _sides_as_dealt(file, card, experiment)
+    if card["data_fingerprint"] != experiment.fingerprint:
+        raise UserError(f"checkpoint: {file} was trained on other cells: {_change(file, table)}")
+    places: dict[str, deque[str]] = defaultdict(deque)
+    for side, keys in card["sides"].items():
+        for key in keys:
+            places[key].append(side)
+    keys = table["pixels_sha256"].str[:16]
+    return np.array([places[key].popleft() if places.get(key) else "" for key in keys])
+
+
+def _sides_as_dealt(file: Path, card: Card, experiment: Experiment) -> np.ndarray:
+    """Of an older checkpoint: the split dealt again, if it is the one that it has seen."""
+    splits = {split.name: split for split in experiment.splits()}
+    sides = experiment.sides(splits[card["split"]]) if card["split"] in splits else np.array([])
+    keys = experiment.table["pixels_sha256"].str[:16]
+    if set(keys[np.isin(sides, ["train", "val"])]) != set(card["seen"]["images"]):
+        raise UserError(f"checkpoint: {file} was trained on other cells than its data hold now")
+    return sides
+
+
+def _change(file: Path, table: pd.DataFrame) -> str:
+    """What sets a table apart from the cells that a checkpoint was trained on."""
+    advice = "give it back those cells, or score others with data=NAME"
+    home = RunFolder(file.absolute().parent.parent)
+    found = what_changed(home.began_with, table) if home.has_splits else ""
+    return f"{found or 'cells, labels or patients have changed'}; {advice}"
 
 
 def predict_new(cards: dict[Path, Card], cfg: DictConfig, folder: Path) -> Run:
@@ -67,7 +110,9 @@ def predict_new(cards: dict[Path, Card], cfg: DictConfig, folder: Path) -> Run:
 
 
 def _untrained(name: str, fold: int, repeat: int, predictions: pd.DataFrame, file: Path) -> Fit:
-    return Fit(name, fold, repeat, predictions, pd.DataFrame(), float("nan"), file.absolute())
+    unknown = float("nan")
+    history, place = pd.DataFrame(), file.absolute()
+    return Fit(name, fold, repeat, predictions, history, unknown, place, trained=False)
 
 
 def seen_by(card: Card, table: pd.DataFrame) -> np.ndarray:

@@ -22,7 +22,8 @@ from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.publish import publish
 from oadls.ranks import agree, rank
-from oadls.run import Fit, read_fit, write_fit
+from oadls.run import Fit
+from oadls.run_folder import RunFolder
 from oadls.tracking import make_logger
 from oadls.training import fit_network, make_trainer, predict_network
 from oadls.trust import read_checkpoint
@@ -59,7 +60,7 @@ def fit_all(
         log.info("fit %d of %d: %s", number + 1, len(splits), split.name)
         prefix = f"{split.name}/" if len(splits) > 1 else ""
         work = partial(fit_best, experiment, split, folder, board, prefix, [judge] if judge else [])
-        fits.append(_once(folder, split.name, work))
+        fits.append(_once(folder, split.name, experiment, work))
         if rank() == 0:
             for tried in folder.glob(f"{TRIED}/*/checkpoints/{split.name}*"):
                 tried.unlink()
@@ -70,15 +71,18 @@ def fit_all(
     return fits
 
 
-def _once(folder: Path, name: str, work: Callable[[], Fit]) -> Fit:
+def _once(folder: Path, name: str, experiment: Experiment, work: Callable[[], Fit]) -> Fit:
     """The fit that a folder has, else the one that `work` makes, then published there."""
-    done = agree(read_fit(folder, name))
+    home, table, classes = RunFolder(folder), experiment.table, experiment.classes
+    done = agree(home.fit(name, table, classes))
     if done is not None:  # what the file says of its place may be another's
         done = replace(done, checkpoint=folder / "checkpoints" / done.checkpoint.name)
     else:
         done = work()
         if rank() == 0:
-            write_fit(folder, done)
+            done = replace(done, tested=home.tested(name))
+            home.write_fit(done, table, classes)
+        done = agree(done)
     return done
 
 
@@ -106,11 +110,13 @@ def fit_best(
         path = f"{prefix}tried_{number}/"
         logger = make_logger(variant.config, place, split.name, board, prefix=path)
         work = partial(fit, variant, split, place, logger, callbacks, test=False)
-        tried.append(_once(place, split.name, work))
+        tried.append(_once(place, split.name, variant, work))
     best = max(range(len(tried)), key=lambda number: tried[number].fitness)
     chosen = replace(tried[best], seconds=sum(one.seconds for one in tried), tuned=str(tune[best]))
     if experiment.config.test:
         variant = experiment.tuned(tune[best])
+        if rank() == 0:
+            RunFolder(folder).note_test(split.name)
         predictions = predict_split(variant, split, chosen.checkpoint)
         chosen = replace(chosen, predictions=predictions)
     kept = folder / "checkpoints" / chosen.checkpoint.name

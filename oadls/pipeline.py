@@ -173,6 +173,10 @@ class PreparedCells:
             each = 1000 * seconds / len(keys)
             log.info("%d new images in %.1f s (%.0f ms each)", len(keys), seconds, each)
 
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Content hashes of images that the cache does not hold, each once."""
+        return self._cache.missing(dict.fromkeys(keys))
+
     def _prepare(self, block: Sequence[tuple[str, str]], store: Cache | Draft) -> None:
         """Make and write the records of (content hash, path)."""
         records: dict[str, dict[str, np.ndarray]] = {}

@@ -1,6 +1,5 @@
 """What a run leaves behind: the predictions of every network, on every side, and how they pool."""
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from oadls.data.split import Split, find_leaks
-from oadls.errors import UserError
 from oadls.experiment import Experiment
-from oadls.trust import read_config
 
+NEW_CELLS = "each cell by the checkpoints that have not seen its patient"  # no split at all
 SIDES = ("train", "val", "test")
 
 
@@ -28,6 +26,8 @@ class Fit:
     checkpoint : its weights
     seconds : of training it, and all that were tried beside it; NaN where unknown
     tuned : the entry of the config's `tune` that validation chose; empty without a choice
+    trained : False where a checkpoint of another run predicts here
+    tested : how often its test part has been predicted in this run; None where unknown
     """
 
     name: str
@@ -39,6 +39,8 @@ class Fit:
     checkpoint: Path
     seconds: float = math.nan
     tuned: str = ""
+    trained: bool = True
+    tested: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,69 +170,3 @@ def sides_of(fit: Fit, cells: int) -> np.ndarray:
     side = np.full(cells, "", dtype="<U5")
     side[fit.predictions["row"]] = fit.predictions["side"]
     return side
-
-
-def write_fit(folder: Path, fit: Fit) -> None:
-    """Publish a finished fit in folder/folds; its .json comes last, whole."""
-    place = folder / "folds"
-    place.mkdir(exist_ok=True)
-    fit.predictions.to_csv(place / f"{fit.name}-predictions.csv", index=False)
-    if len(fit.history):
-        fit.history.to_csv(place / f"{fit.name}-history.csv", index=False)
-    facts = {
-        "fold": fit.fold,
-        "repeat": fit.repeat,
-        "fitness": _or_none(fit.fitness),
-        "checkpoint": str(fit.checkpoint),
-        "seconds": _or_none(fit.seconds),
-        "tuned": fit.tuned,
-    }
-    draft = place / f".{fit.name}.json"
-    draft.write_text(json.dumps(facts), encoding="utf-8")
-    draft.rename(place / f"{fit.name}.json")
-
-
-def read_fit(folder: Path, name: str) -> Fit | None:
-    """A fit that `write_fit` published, or None."""
-    place = folder / "folds"
-    if not (place / f"{name}.json").is_file():
-        return None
-    facts = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
-    checkpoint = Path(facts["checkpoint"])
-    moved = folder / "checkpoints" / checkpoint.name  # the folder may have been renamed
-    return Fit(
-        name,
-        facts["fold"],
-        facts.get("repeat", 0),
-        pd.read_csv(place / f"{name}-predictions.csv", float_precision="round_trip"),
-        _read_history(place / f"{name}-history.csv"),
-        _or_nan(facts["fitness"]),
-        moved if moved.is_file() else checkpoint,
-        _or_nan(facts.get("seconds")),
-        facts.get("tuned", ""),
-    )
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _read_history(file: Path) -> pd.DataFrame:
-    return pd.read_csv(file, float_precision="round_trip") if file.is_file() else pd.DataFrame()
-
-
-def read_run(folder: Path) -> Run:
-    """A finished run from its folder; UserError when there is none."""
-    names = sorted(
-        file.stem for file in (folder / "folds").glob("*.json") if not file.stem.startswith(".")
-    )
-    if not names or not (folder / "metrics.json").is_file():
-        raise UserError(f"run: {folder} holds no finished run (config.yaml, folds, metrics.json)")
-    facts = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    experiment = Experiment.open(read_config(folder / "config.yaml"))
-    fits = [fit for name in names if (fit := read_fit(folder, name))]
-    return Run(experiment, fits, folder, facts["protocol"], facts["by_image"])

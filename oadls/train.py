@@ -11,6 +11,7 @@ from oadls.fitting import fit_all
 from oadls.ranks import agree, in_turn, rank, together
 from oadls.report.results import report_run
 from oadls.run import Run
+from oadls.run_folder import RunFolder
 from oadls.schema import check_config
 from oadls.sweep.aims import aims_of
 from oadls.tracking import tracked
@@ -44,6 +45,9 @@ def _train_in(folder: Path, cfg: DictConfig) -> float | list[float]:
     with tracked(cfg, folder) as board:
         experiment = in_turn(lambda: Experiment.open(cfg, to_train=True))
         splits = experiment.splits()
+        if rank() == 0:
+            splits = RunFolder(folder).keep_splits(splits, experiment)
+        splits = agree(splits)
         if board is not None:
             board.config["data_fingerprint"] = experiment.fingerprint
         fits = fit_all(experiment, splits, folder, board)

@@ -39,7 +39,10 @@ from oadls.metrics import PERFECT
 from oadls.model.classifier import Classifier, of_all_ranks, pool_views
 from oadls.model.network import Network
 from oadls.patients import patient_marks
+from oadls.publish import publish_text
+from oadls.ranks import rank
 from oadls.run import SIDES, Fit, prediction_rows
+from oadls.run_folder import RunFolder
 from oadls.settings import fixed_settings, plain, quoted, run_dir
 from oadls.stopping import Stopped
 from oadls.trust import read_checkpoint, read_settings
@@ -99,7 +102,7 @@ def open_run(folder: Path, cfg: Any) -> None:
             raise UserError(f"ckpt_path: {folder} was started with other settings of {changed}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "checkpoints").mkdir(exist_ok=True)
-    OmegaConf.save(OmegaConf.create(wanted), file)
+    publish_text(file, OmegaConf.to_yaml(OmegaConf.create(wanted)))
 
 
 def fit_network(
@@ -125,6 +128,8 @@ def fit_network(
         "classes": experiment.classes,
         "split": split.name,
         "seen": seen_cells(experiment.table, data),
+        "sides": cells_of_sides(experiment.table, experiment.sides(split)),
+        "data_fingerprint": experiment.fingerprint,
     }
     model = make_classifier(experiment, network, card)
     history, best = History(), BestEpoch(folder, split.name)
@@ -160,6 +165,8 @@ def fit_network(
     wanted = SIDES if test else ("val",)
     chosen = Path(best.best_model_path)
     read_checkpoint(chosen, like=cfg)  # Lightning, which loads it again, looks at no checksum
+    if test and rank() == 0:
+        RunFolder(folder).note_test(split.name)
     predictions = predict_sides(trainer, model, data, str(chosen), wanted)
     assert best.best_model_score is not None
     return Fit(
@@ -302,6 +309,12 @@ def quiet() -> None:
         "recommended to use .* sync_dist=True",  # scores are of all ranks already
     ):
         warnings.filterwarnings("ignore", f".*{text}.*")
+
+
+def cells_of_sides(table: pd.DataFrame, sides: np.ndarray) -> dict[str, list[str]]:
+    """Short content hashes of the cells on each side, by which evaluation deals them again."""
+    keys = table["pixels_sha256"].str[:16].to_numpy(object)
+    return {side: keys[sides == side].tolist() for side in SIDES}
 
 
 def seen_cells(table: pd.DataFrame, data: CellData) -> dict[str, Any]:

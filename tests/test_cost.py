@@ -110,11 +110,12 @@ def test_training_counts_every_fold_and_the_features_it_finds_ready(tmp_path: Pa
     (tmp_path / "folds").mkdir()
     for fold, (seconds, cells) in enumerate([(3.0, 20), (5.0, 30)]):
         file = tmp_path / "folds" / f"fold_{fold}.json"
-        file.write_text(json.dumps({"seconds": seconds}))
+        facts = {"fold": fold, "fitness": 1.0, "checkpoint": "none"}
+        file.write_text(json.dumps({**facts, "seconds": seconds}))
         sides = pd.DataFrame({"side": ["train"] * cells + ["test"] * 7})
         sides.to_csv(file.with_name(f"fold_{fold}-predictions.csv"), index=False)
     assert training_seconds(tmp_path, looking=0.1) == pytest.approx(1000 * (8 + 0.1 * 50) / 50)
-    file.write_text(json.dumps({"seconds": None}))
+    file.write_text(json.dumps({**facts, "seconds": None}))
     assert training_seconds(tmp_path, looking=0.1) is None
 
 
@@ -128,9 +129,8 @@ def run(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_that_is_loaded_predicts_as_it_did(run: Path) -> None:
     experiment = Experiment.open(OmegaConf.load(run / "config.yaml"))
     found = pd.read_csv(run / "folds" / "fold_0-predictions.csv")
-    keys = experiment.table["pixels_sha256"].to_numpy()[found["row"]]
     with fitted_of(experiment, run) as fitted:
-        again = fitted.decide(fitted.look(keys.tolist()))
+        again = fitted.decide(fitted.look(found["pixels_sha256"].tolist()))
     np.testing.assert_allclose(again, found[["probability_0", "probability_1"]], atol=1e-5)
 
 

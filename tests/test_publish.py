@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from oadls.errors import UserError
-from oadls.publish import publish, publish_table, publish_text
+from oadls.publish import publish, publish_all, publish_table, publish_text
 
 
 def test_a_published_file_is_the_new_one_and_nothing_else_is_left(tmp_path: Path):
@@ -139,5 +139,48 @@ def test_a_name_that_is_not_utf_8_keeps_its_bytes(tmp_path: Path):
 def test_a_published_table_is_read_back_as_it_was(tmp_path: Path):
     table = pd.DataFrame({"path": ["ä, b.png"], "probability": [1 / 3]})
     publish_table(tmp_path / "cells.csv", table)
-    found = pd.read_csv(tmp_path / "cells.csv", float_precision="round_trip")
+    found = pd.read_csv(tmp_path / "cells.csv")
     pd.testing.assert_frame_equal(found, table, check_exact=True)
+
+
+def test_many_files_are_published_at_the_end_and_the_last_one_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    put: list[str] = []
+    rename = Path.replace
+
+    def noted(path: Path, target: Path) -> Path:
+        put.append(target.name)
+        return rename(path, target)
+
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.png").write_text("kept")
+    (tmp_path / "a.json").write_text("old")
+    with publish_all(tmp_path, last=("a.json",)) as draft:
+        publish_text(draft / "a.json", "new")
+        publish_text(draft / "figures" / "roc.png", "new")
+        publish_text(draft / "z.csv", "new")
+        assert (tmp_path / "a.json").read_text() == "old"
+        monkeypatch.setattr(Path, "replace", noted)
+    found = {file: file.read_text() for file in tmp_path.rglob("*") if file.is_file()}
+    assert {str(file.relative_to(tmp_path)): text for file, text in found.items()} == {
+        "a.json": "new",
+        "figures/mine.png": "kept",
+        "figures/roc.png": "new",
+        "z.csv": "new",
+    }
+    assert put == ["roc.png", "z.csv", "a.json"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "figures", "z.csv"]
+
+
+def test_many_files_that_find_no_room_leave_all_as_it_was(tmp_path: Path):
+    (tmp_path / "a.json").write_text("old")
+
+    def fill(folder: Path) -> None:
+        with publish_all(folder) as draft:
+            publish_text(draft / "a.json", "new")
+            publish_by(fill_the_disk, draft / "b.csv")
+
+    with pytest.raises(UserError, match="No space left"):
+        fill(tmp_path)
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"a.json": "old"}

@@ -68,8 +68,9 @@ def test_a_run_leaves_what_it_promises(finished: Path) -> None:
 def test_predictions_agree_with_the_metrics(finished: Path) -> None:
     predictions = pd.read_csv(finished / "predictions.csv", dtype={"patient": str})
     metrics = json.loads((finished / "metrics.json").read_text())
-    columns = ["path", "patient", "group", "part", "fold", "label", "predicted"]
-    assert list(predictions) == [*columns, "prob_normal", "prob_all"]
+    known = ["path", "name", "pixels_sha256", "patient", "group", "part"]
+    said = ["fold", "label", "predicted", "prob_normal", "prob_all"]
+    assert list(predictions) == [*known, *said]
     right = (predictions["label"] == predictions["predicted"]).mean()
     assert right == pytest.approx(metrics["test"]["accuracy"])
     np.testing.assert_allclose(predictions[["prob_normal", "prob_all"]].sum(axis=1), 1)
@@ -78,7 +79,8 @@ def test_predictions_agree_with_the_metrics(finished: Path) -> None:
 def test_no_patient_is_on_two_sides(finished: Path) -> None:
     cells = pd.read_csv(finished / "cells.csv")
     predictions = pd.read_csv(finished / "folds" / "fold_0-predictions.csv")
-    patient = cells["patient"].to_numpy()[predictions["row"]]
+    patient = predictions["name"].map(cells.set_index("name")["patient"])
+    assert patient.tolist() == predictions["patient"].tolist()
     sides = predictions.groupby(patient)["side"].nunique()
     assert len(sides) == 8
     assert (sides == 1).all()

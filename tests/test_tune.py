@@ -9,7 +9,7 @@ import torch
 
 from oadls import fitting
 from oadls.errors import UserError
-from oadls.run import read_fit
+from oadls.run_folder import RunFolder
 from tests.runs import train_in
 
 SMALL = (
@@ -78,8 +78,7 @@ def test_what_was_tried_has_not_seen_the_test_part(tuned: Path) -> None:
 def test_the_choice_is_what_training_it_alone_gives(tmp_path: Path) -> None:
     tries = ("optimizer.lr=1e-12", "optimizer.lr=1e-2")
     train_in(tmp_path / "tuned", *NETWORK, f"tune={list(tries)}")
-    chosen = read_fit(tmp_path / "tuned", "fold_0")
-    assert chosen is not None
+    (chosen,) = RunFolder(tmp_path / "tuned").run().fits
     train_in(tmp_path / "alone", *NETWORK, chosen.tuned)
     for name in ("predictions.csv", "history.csv"):
         alone = pd.read_csv(tmp_path / "alone" / name)

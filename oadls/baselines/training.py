@@ -17,6 +17,7 @@ from oadls.experiment import Experiment, build
 from oadls.metrics import fitness, scores
 from oadls.ranks import world
 from oadls.run import SIDES, Fit, prediction_rows, probabilities_of
+from oadls.run_folder import RunFolder
 
 
 def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: bool) -> Fit:
@@ -42,7 +43,9 @@ def fit_estimator(experiment: Experiment, split: Split, folder: Path, *, test: b
     seconds = time.perf_counter() - start
     checkpoint = folder / "checkpoints" / f"{split.name}{ENDING}"
     write_estimator(estimator, checkpoint)
-    if not test:
+    if test:
+        RunFolder(folder).note_test(split.name)
+    else:
         sides[sides != "val"] = ""
     predictions = predict_estimator(experiment, estimator, sides)
     val = predictions[predictions["side"] == "val"]

@@ -4,7 +4,6 @@ One row a data set and stage: the whole method less the method without that stag
 of the same folds, averaged over the seeds, with an interval that resamples patients.
 """
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from oadls.comparison import compare_paired, stack
+from oadls.errors import UserError
 from oadls.publish import publish_table
 from oadls.report.builder import interval_text, shown
 from oadls.report.figures import COLOURS, MARKERS, panel, save
-from oadls.tables import read_csv
+from oadls.run_folder import RunFolder
 from oadls.terminal import console
 from oadls.trust import read_settings
 
@@ -62,13 +62,17 @@ def read_runs(folder: Path) -> Runs:
     """The finished runs below a multirun's folder."""
     found: Runs = {}
     for file in sorted(folder.rglob("metrics.json")):
-        config = read_settings(file.parent / "config.yaml")
-        predictions = read_csv(file.parent / "predictions.csv", dtype={"group": str})
+        home = RunFolder(file.parent)
+        try:
+            config, run = (
+                read_settings(file.parent / "config.yaml"),
+                (home.metrics, home.predictions),
+            )
+        except UserError as error:  # as one that failed: the others are worth a table
+            log.warning("left out: %s", error)
+            continue
         key = (str(config["cells"]), str(config["without"]))
-        found.setdefault(key, {})[int(config["seed"])] = (
-            json.loads(file.read_text(encoding="utf-8")),
-            predictions,
-        )
+        found.setdefault(key, {})[int(config["seed"])] = run
     return found
 
 

@@ -101,7 +101,8 @@ def charts(run: Run) -> dict[str, Any]:
 
 def predictions(run: Run) -> pd.DataFrame:
     """predictions.csv with the name of each cell and not its path, a row a cell of run.test."""
-    told = prediction_table(run.test, run.table, run.classes).drop(columns=["path", "group"])
+    told = prediction_table(run.test, run.table, run.classes)
+    told = told.drop(columns=["path", "name", "pixels_sha256", "group"])
     told.insert(0, "name", run.table["name"].to_numpy()[run.test["row"]])
     return told
 

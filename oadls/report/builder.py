@@ -1,12 +1,13 @@
 """A report under construction: sections of text, tables, figures and pictures of cells.
 
 Every table is also written as tables/NAME.csv, every figure as figures/NAME.png and .pdf; the page
-itself carries them all, so that one file opens from disk without a network.
+itself carries them all, so that one file opens from disk without a network. Where what a picture is
+drawn from is gone, the page shows the one that the report had before.
 """
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +19,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from oadls.publish import publish_table, publish_text
-from oadls.report.figures import plot_cells, save
+from oadls.report.figures import DPI, plot_cells, save
+from oadls.report.images import PicturesGone
+from oadls.run_folder import numbers_in, read_text_table
 
 Level = Literal["info", "warning", "alarm"]
+MISSING = "There are none: the images are not there any more, or have changed since the run."
+BEFORE = (
+    " As the report showed it before: the images, or the checkpoint, are not there any more or "
+    "have changed since the run."
+)
 LARGEST = 320  # px a side of a picture in the page
 PIXELS_PER_INCH = 118  # at most, of a figure in the page: its letters are then those of the text
 
@@ -47,10 +55,14 @@ class Section:
 
 
 class Page:
-    """Collects the sections and writes the files."""
+    """Collects the sections and writes the files.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder : where they are written
+    before : of the report that may have been written earlier
+    """
+
+    def __init__(self, folder: Path, before: Path | None = None) -> None:
+        self.folder, self.before = folder, before or folder
         self.sections: list[Section] = []
 
     def section(self, id: str, title: str) -> None:
@@ -105,16 +117,43 @@ class Page:
 
     def figure(self, name: str, figure: Figure, caption: str, *, wide: bool = False) -> None:
         """A figure; those that follow each other stand side by side where there is room."""
-        path = self.folder / "figures" / name
+        path = self.folder / "figures" / f"{name}.png"
         save(figure, path)
-        source = _embed(path.with_suffix(".png").read_bytes(), "png")
-        width = round(figure.get_figwidth() * PIXELS_PER_INCH)
-        self._gather(
-            "figures", {"source": source, "caption": caption, "wide": wide, "width": width}
-        )
+        self._show_figure(path, caption, width=figure.get_figwidth(), wide=wide)
 
-    def cells(self, name: str, cells: Sequence[CellPicture], caption: str) -> None:
-        """Pictures of cells; as a figure they are one sheet."""
+    def figure_before(self, name: str, caption: str, *, wide: bool = True) -> bool:
+        """The figure that the report had before; returns whether there is one."""
+        path = self.before / "figures" / f"{name}.png"
+        if not path.is_file():
+            return False
+        with Image.open(path) as picture:
+            width = picture.width / DPI
+        self._show_figure(path, caption + BEFORE, width=width, wide=wide)
+        return True
+
+    def table_before(self, name: str, caption: str) -> None:
+        """The table that the report had before, as its CSV says it."""
+        file = self.before / "tables" / f"{name}.csv"
+        if file.is_file():
+            told = read_text_table(file)
+            self.show_table(told.apply(numbers_in), caption + BEFORE)
+
+    def _show_figure(self, path: Path, caption: str, *, width: float, wide: bool) -> None:
+        source = _embed(path.read_bytes(), "png")
+        px = round(width * PIXELS_PER_INCH)
+        self._gather("figures", {"source": source, "caption": caption, "wide": wide, "width": px})
+
+    def cells(self, name: str, make: Callable[[], Sequence[CellPicture]], caption: str) -> None:
+        """Pictures of cells; as a figure they are one sheet.
+
+        make : draws them; where it raises PicturesGone, the page shows those that it had before
+        """
+        try:
+            cells = make()
+        except PicturesGone:
+            if not self.figure_before(name, caption):
+                self.text(f"{caption} {MISSING}")
+            return
         save(
             plot_cells([(cell.images, cell.lines) for cell in cells]),
             self.folder / "figures" / name,

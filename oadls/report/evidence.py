@@ -64,6 +64,11 @@ class Evidence:
         return "the network" if self.run.experiment.is_network else "the estimator"
 
     @property
+    def each(self) -> str:
+        """Every fit, in words."""
+        return f"each {self.model.removeprefix('the ')}"
+
+    @property
     def unit(self) -> str:
         """What a resample draws."""
         return "patients" if self.run.patients_known else "images"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from oadls.publish import publish
 from oadls.report.letters import make_readable, named
 from oadls.report.paper import MEASURES, printed
 
@@ -28,6 +29,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")  # Okabe and I
 TRAIN, VAL = COLOURS[:2]  # by colour-blind readers; lines and markers differ as well
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
+DPI = 200  # of a PNG
 LONG = 14  # letters of a class, from which on names side by side would meet
 PANEL = (3.5, 2.8)  # inches: half a page's width, and readable as wide as a phone
 
@@ -35,9 +37,10 @@ PANEL = (3.5, 2.8)  # inches: half a page's width, and readable as wide as a pho
 def save(figure: Figure, path: Path) -> None:
     """Write path.png and path.pdf, every text as it is (see `letters`)."""
     make_readable(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path.with_suffix(".png"), dpi=200)
-    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
+    with publish(path.with_suffix(".png")) as draft:
+        figure.savefig(draft, dpi=DPI)
+    with publish(path.with_suffix(".pdf")) as draft:
+        figure.savefig(draft, metadata={"CreationDate": None})
     plt.close(figure)
 
 

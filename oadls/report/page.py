@@ -48,14 +48,17 @@ def write_report(
     floors: dict[str, pd.DataFrame],
     operating: Operating | None,
     against: Run | None = None,
+    *,
+    folder: Path,
 ) -> Path:
     """Write report.html, figures/ and tables/ of a run; returns the page.
 
     metrics : what metrics.json holds; floors, operating : as `report.results` makes them
     against : another run to compare with, cell by cell
+    folder : where to; what it shows of an earlier report is in the run's own folder
     """
     evidence = Evidence(run, metrics, floors, operating, against)
-    page = Page(run.folder)
+    page = Page(folder, run.folder)
     for section in SECTIONS:
         section.write(page, evidence)
     return page.write(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from oadls.experiment import Experiment
 from oadls.metrics import scores
 from oadls.operating import Operating, operate
 from oadls.patients import patient_scores, patient_table
-from oadls.publish import publish_table, publish_text
+from oadls.publish import publish_all, publish_table, publish_text
 from oadls.report.terminal import print_summary
 from oadls.run import Fit, Run, pool_networks, prediction_rows, probabilities_of, sides_of
 from oadls.statistics import group_intervals
@@ -22,22 +23,32 @@ Metrics = dict[str, Any]
 HEADLINE = ("precision", "auroc", "accuracy", "sensitivity", "specificity", "f1")
 
 
-def report_run(run: Run, *, page: bool, against: Run | None = None) -> Metrics:
+def report_run(
+    run: Run,
+    *,
+    page: bool,
+    against: Run | None = None,
+    floors: dict[str, pd.DataFrame] | None = None,
+) -> Metrics:
     """Write everything that a finished run leaves behind, and print its summary.
+
+    All of it is put in its place at the end, metrics.json last; a failure leaves what was there.
 
     page : also report.html with its figures and tables
     against : another run to compare with, cell by cell, in the page
+    floors : as `score_floors` makes them; made now by default, where the config asks for them
     """
-    run.folder.mkdir(parents=True, exist_ok=True)
-    floors = score_floors(run) if run.experiment.config.floors else {}
+    if floors is None:
+        floors = score_floors(run) if run.experiment.config.floors else {}
     operating = operate_run(run)
     metrics = score_run(run, floors, operating)
-    write_tables(run, floors)
-    publish_text(run.folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False))
-    if page:
-        from oadls.report.page import write_report  # heavy, and a sweep's trials need none
+    with publish_all(run.folder, last=("report.html", "metrics.json")) as draft:
+        write_tables(run, floors, draft)
+        if page:
+            from oadls.report.page import write_report  # heavy, and a sweep's trials need none
 
-        write_report(run, metrics, floors, operating, against)
+            write_report(run, metrics, floors, operating, against, folder=draft)
+        publish_text(draft / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False))
     print_summary(metrics, run.experiment.cells.excluded, run.folder)
     return metrics
 
@@ -56,6 +67,7 @@ def score_run(run: Run, floors: dict[str, pd.DataFrame], operating: Operating | 
         "experiment": run.experiment.config.name,
         "protocol": run.protocol,
         "by_image": run.by_image,
+        "networks": [fit.name for fit in run.fits],
         "withheld": run.withheld,
         "classes": run.classes,
         "positive": None if run.positive is None else run.classes[run.positive],
@@ -124,12 +136,12 @@ def patients_of(run: Run) -> pd.DataFrame:
     )
 
 
-def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
+def write_tables(run: Run, floors: dict[str, pd.DataFrame], folder: Path) -> None:
     """The tables that other programs read."""
-    folder, table = run.folder, run.table
+    table = run.table
     told = prediction_table(run.test, table, run.classes)
     publish_table(folder / "predictions.csv", told)
-    publish_table(folder / "cells.csv", table.drop(columns="detail_hash"))
+    publish_table(folder / "cells.csv", table.drop(columns="detail_hash", errors="ignore"))
     publish_table(folder / "excluded.csv", run.experiment.cells.excluded)
     if len(run.history):
         publish_table(folder / "history.csv", run.history)
@@ -143,10 +155,12 @@ def write_tables(run: Run, floors: dict[str, pd.DataFrame]) -> None:
 
 
 def prediction_table(test: pd.DataFrame, table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """One row a cell: path, patient, group, part, fold, label, predicted, prob_<class>."""
+    """One row a cell: path, name, pixels_sha256, patient, group, part, fold, label, predicted,
+    prob_<class>.
+    """
     cells = table.iloc[test["row"]].reset_index(drop=True)
     probabilities = probabilities_of(test)
-    result = cells[["path", "patient", "group", "part"]].copy()
+    result = cells[["path", "name", "pixels_sha256", "patient", "group", "part"]].copy()
     result["fold"] = test["fold"].to_numpy()
     result["label"] = cells["label"]
     result["predicted"] = np.array(classes)[probabilities.argmax(axis=1)]

@@ -1,6 +1,5 @@
 """Table 3: every system on the same cells and folds, beside what the paper prints of it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from oadls.comparison import compare_paired, holm, stack
 from oadls.metrics import SCORES
 from oadls.report.paper import TABLE_3, contradictions
 from oadls.rows import Row
-from oadls.tables import read_csv
+from oadls.run_folder import RunFolder, read_json
 
 OURS = "oadls"
 RANKED = "precision"  # the score by which the paper's fitness ranks, and the verdict speaks
@@ -68,8 +67,8 @@ def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
 
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
     """metrics.json and predictions.csv of a finished run."""
-    predictions = read_csv(row.folder / "predictions.csv", dtype={"group": str})
-    return json.loads((row.folder / "metrics.json").read_text(encoding="utf-8")), predictions
+    home = RunFolder(row.folder)
+    return home.metrics, home.predictions
 
 
 def _record(
@@ -93,7 +92,7 @@ def _record(
     if run:
         record |= {"weights": _weights(row, run[0]), **_scores(run[0]["test"])}
         record["withheld"] = run[0]["withheld"]
-        measured = json.loads(cost.read_text(encoding="utf-8")) if cost.is_file() else {}
+        measured = read_json(cost) if cost.is_file() else {}
         record |= {name: measured.get(name) for name in COSTS}
     return record
 

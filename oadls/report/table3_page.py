@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from oadls.publish import publish_table
+from oadls.publish import publish_table, publish_text
 from oadls.report.builder import Page
 from oadls.report.table3 import records_of, table_3
 from oadls.report.table3_figures import plot_rows
@@ -51,7 +51,7 @@ def write_table3(folder: Path, rows: Sequence[Row], faults: Mapping[str, str]) -
     folder.mkdir(parents=True, exist_ok=True)
     table = table_3(rows, faults)
     publish_table(folder / "table3.csv", table)
-    (folder / "table3.md").write_text(as_markdown(table), encoding="utf-8")
+    publish_text(folder / "table3.md", as_markdown(table))
     page = write_page(folder, table)
     print_table(table, page)
     return page

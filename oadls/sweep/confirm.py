@@ -1,6 +1,5 @@
 """The best trial and the defaults, trained anew over seeds and tested once on the same cells."""
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from oadls.comparison import compare_paired, stack
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.metrics import scores
+from oadls.run_folder import RunFolder
 from oadls.statistics import group_intervals
 from oadls.sweep.folder import Sweep
-from oadls.tables import read_csv
 from oadls.train import train_in
 
 TESTED = "tested"  # folder of the runs below
@@ -42,7 +41,7 @@ class Arm:
     @cached_property
     def predictions(self) -> list[pd.DataFrame]:
         """predictions.csv of each seed, the outer folds one after another."""
-        return [pd.concat([_read_predictions(run) for run in of]) for of in self.runs]
+        return [pd.concat([RunFolder(run).predictions for run in of]) for of in self.runs]
 
     @property
     def classes(self) -> list[str]:
@@ -156,15 +155,7 @@ def _train(config: DictConfig, folder: Path, cells: str | None) -> None:
 
 def read_metrics(run: Path) -> dict[str, Any]:
     """metrics.json of a run; UserError for half of one."""
-    file = run / "metrics.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeError, json.JSONDecodeError):
-        raise UserError(f"sweep: {file} is not whole; delete {run} to train it again") from None
-
-
-def _read_predictions(run: Path) -> pd.DataFrame:
-    return read_csv(run / "predictions.csv", dtype={"group": str, "patient": str})
+    return RunFolder(run).metrics
 
 
 def touched(sweep: Sweep) -> Sequence[str]:

@@ -97,7 +97,7 @@ def test_winner_and_defaults_are_tested_on_the_same_cells_that_no_trial_saw(swep
             tests.append(frozenset(pd.read_csv(run / "predictions.csv")["path"]))
             sides = predictions(run / "folds")[0]
             searched = predictions(swept / "trial-0" / "folds")[0]
-            assert set(searched["row"]) == set(sides["row"][sides["side"] == "val"])
+            assert set(searched["name"]) == set(sides["name"][sides["side"] == "val"])
     assert len(set(tests)) == 1
 
 
@@ -186,9 +186,9 @@ def test_nested_folds_test_every_cell_once_by_a_winner_that_had_not_seen_it(
     for fold in range(2):
         (run,) = (tmp_path / f"fold_{fold}" / "tested").glob("trial-*/seed_0")
         tested += pd.read_csv(run / "predictions.csv")["path"].tolist()
-        sides = predictions(run / "folds")[0].set_index("row")["side"]
+        sides = predictions(run / "folds")[0].set_index("name")["side"]
         for trial in (tmp_path / f"fold_{fold}").glob("trial-*/folds"):
-            assert set(sides[predictions(trial)[0]["row"]]) == {"val"}
+            assert set(sides[predictions(trial)[0]["name"]]) == {"val"}
     assert len(tested) == len(set(tested)) == 24
 
 

@@ -14,8 +14,8 @@ def write(page: Page, evidence: Evidence) -> None:
         page.note("There are no validation cells here: prediction sets cannot be calibrated.")
         return
     page.text(
-        f"Split conformal prediction (LAC), calibrated on each network's validation cells, gives "
-        f"every test cell a set of classes that should hold the true one in "
+        f"Split conformal prediction (LAC), calibrated on the validation cells of {evidence.each}, "
+        f"gives every test cell a set of classes that should hold the true one in "
         f"{operating.coverage:.0%} of cells. A set of one class is a decision; more, or none, is "
         "an abstention. The promise holds for cells that come as the validation cells did. New "
         "patients do not: look at the coverage by patient."

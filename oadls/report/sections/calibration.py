@@ -49,23 +49,23 @@ def write(page: Page, evidence: Evidence) -> None:
 
 def _write_operating(page: Page, evidence: Evidence, operating: Operating) -> None:
     page.text(
-        "Each network's temperature minimises the negative log-likelihood of its own validation "
-        "cells; it changes no predicted class."
+        f"The temperature of {evidence.each} minimises the negative log-likelihood of its own "
+        "validation cells; it changes no predicted class."
     )
     if operating.flagged is not None:
         page.heading("A threshold for a wanted sensitivity")
         positive = evidence.run.classes[evidence.run.positive]  # type: ignore[index]
         page.text(
-            f"On validation each network's threshold is the highest that finds "
+            f"On validation the threshold of {evidence.each} is the highest that finds "
             f"{operating.sensitivity:.0%} of the cells of class “{positive}”. On test it gives:"
         )
         page.table(
             "threshold",
             threshold_scores(operating.flagged, evidence),
-            "Test cells at the thresholds from validation; a cell counts once for each network "
+            f"Test cells at the thresholds from validation; a cell counts once for {evidence.each} "
             "that tests it. Clopper-Pearson over cells, too short where cells are alike.",
         )
-    page.table("networks", operating.networks, "What was set on validation, network by network.")
+    page.table("networks", operating.networks, "What was set on validation, one by one.")
 
 
 def threshold_scores(flagged: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:

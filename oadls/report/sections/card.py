@@ -2,8 +2,10 @@
 
 import pandas as pd
 
+from oadls.report import told
 from oadls.report.builder import Page, interval_text
 from oadls.report.evidence import Evidence
+from oadls.report.images import is_measured
 from oadls.report.sections.headline import warnings
 
 
@@ -27,11 +29,12 @@ def rows(evidence: Evidence) -> list[tuple[str, str]]:
             "Diagnosis, screening, treatment decisions, or cells of another stain, scanner or kind "
             "of patient than those it was tested on",
         ),
-        ("Input", "An image of one cell; segmented, cropped and scaled as the method section says"),
+        ("Input", f"An image of one cell; {_input(evidence)}, as the method section says"),
         ("Output", "A probability of each class; see calibration before reading it as a chance"),
         ("Training data", _training_data(evidence)),
         ("Test data", _test_data(evidence)),
-        ("Selection", "Checkpoint by validation precision; the test part was predicted once"),
+        ("Selection", told.selection(evidence)),
+        ("Looks at the test part", told.tested(evidence)),
         ("Scores", _scores(evidence)),
         *[(f"Limit {number}", text) for number, text in enumerate(limits, start=1)],
         (
@@ -39,17 +42,26 @@ def rows(evidence: Evidence) -> list[tuple[str, str]]:
             "Age, sex, ethnicity, hospital and treatment are not in the data: no group of people "
             "could be compared",
         ),
-        ("Licence", "Code MIT; images and pretrained weights have terms of their own"),
+        ("Licence", f"Code MIT; {_others(evidence)} have terms of their own"),
         ("Protocol", f"{metrics['protocol']}" + (" (by image)" if metrics["by_image"] else "")),
     ]
 
 
 def _kind(evidence: Evidence) -> str:
     """What is fitted, on what."""
-    model = evidence.run.experiment.config.model
-    on = model.backbone.name if model.backbone else model.inputs.measure._target_.split(".")[-1]
-    fitted = model.head if evidence.run.experiment.is_network else model.estimator
-    return f"{fitted._target_.split('.')[-1]} on {on}"
+    return told.model(evidence.run.experiment.config)
+
+
+def _input(evidence: Evidence) -> str:
+    """What becomes of the image."""
+    config = evidence.run.experiment.config
+    if is_measured(config):
+        return "segmented and measured"
+    return f"the model sees {told.cropped(config)}"
+
+
+def _others(evidence: Evidence) -> str:
+    return "images and pretrained weights" if evidence.metrics["pretrained"] else "the images"
 
 
 def _training_data(evidence: Evidence) -> str:

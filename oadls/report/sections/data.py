@@ -6,7 +6,9 @@ import pandas as pd
 from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
 from oadls.report.figures import plot_flow
+from oadls.report.images import original
 from oadls.report.paper import TABLE_1
+from oadls.run import NEW_CELLS
 
 SAMPLES = 4  # pictures of each class
 LONGEST = 30  # rows in the page; the CSV has all
@@ -17,12 +19,17 @@ def write(page: Page, evidence: Evidence) -> None:
     run = evidence.run
     page.table("table_1", table_1(evidence), "Table 1. Cells and patients of each class.")
     page.figure("flow", plot_flow(flow(evidence)), "Flow of cells and patients.")
-    caption = f"Sides of every network's split ({run.protocol})."
+    thing = "network" if run.experiment.is_network else "estimator"
+    caption = f"Sides of the cells of every {thing} ({run.protocol})."
     page.table("sides", sides(evidence), caption, most=LONGEST)
     if len(run.leaks):
         page.table("leaks", run.leaks, "What stands on two sides of the split.", most=LONGEST)
     page.heading("Samples (Fig. 3)")
-    page.cells("samples", samples(evidence), "Tested cells as they came, drawn at random.")
+    page.cells(
+        "samples",
+        lambda: samples(evidence),
+        "Tested cells as they came, drawn at random, of as many patients as can be.",
+    )
     page.heading("Left out, and why")
     _write_left_out(page, evidence)
 
@@ -58,13 +65,19 @@ def flow(evidence: Evidence) -> list[tuple[str, str]]:
         (f"labelled\n{_count(labelled)}", _left(len(table) - len(labelled), "without a label")),
         (
             f"in the split\n{_count(table.iloc[used])}",
-            _left(len(labelled) - len(used), "not used by this protocol"),
+            _left(len(labelled) - len(used), _why_unused(evidence)),
         ),
         (
             f"tested\n{_count(tested)}",
-            _left(len(used) - len(tested), "only in training or validation"),
+            _left(len(used) - len(tested), "on no test side"),
         ),
     ]
+
+
+def _why_unused(evidence: Evidence) -> str:
+    if evidence.run.protocol == NEW_CELLS:
+        return "of patients that every checkpoint has seen"
+    return "not used by this protocol"
 
 
 def _count(cells: pd.DataFrame) -> str:
@@ -96,8 +109,9 @@ def samples(evidence: Evidence) -> list[CellPicture]:
         cells = evidence.cells.iloc[rows]
         repeated = cells.groupby("group").cumcount()  # other patients first
         for _, cell in cells.iloc[np.argsort(repeated, kind="stable")[:SAMPLES]].iterrows():
-            image = evidence.run.experiment.prepared.original(cell["path"])
-            found.append(CellPicture([image], [name, short(cell["name"])]))
+            found.append(
+                CellPicture([original(evidence.run.experiment, cell)], [name, short(cell["name"])])
+            )
     return found
 
 
@@ -116,8 +130,8 @@ def _write_left_out(page: Page, evidence: Evidence) -> None:
     fallen = table.loc[table["note"] != "", ["name", "label", "patient", "note"]]
     if len(fallen):
         page.text(
-            f"{len(fallen)} of {len(table)} cells were not segmented as meant; they stayed in. The "
-            "first thirty:"
+            f"{len(fallen)} of {len(table)} cells were not segmented as meant; they stayed in."
+            + (f" The first {LONGEST}:" if len(fallen) > LONGEST else "")
         )
         page.table("not_segmented", fallen, "How the segmentation fell back.", most=LONGEST)
     else:

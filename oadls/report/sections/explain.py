@@ -15,22 +15,28 @@ from oadls.explain import (
     share_inside,
     trunk_maps_of,
 )
-from oadls.report.builder import CellPicture, Page
+from oadls.report.builder import MISSING, CellPicture, Page
 from oadls.report.evidence import Evidence
 from oadls.report.figures import panel, plot_share_inside
+from oadls.report.images import PicturesGone, need_prepared
 from oadls.report.pictures import overlay
 from oadls.report.sections.data import short
 
 LOOKED_AT = 100  # cells of each kind, right and wrong
 SHOWN = 6  # of each kind
+OF_ATTENTION = 64  # cells of which the mean of λ is shown
 
 
 def write(page: Page, evidence: Evidence) -> None:
     page.section("explain", "Where it looks")
     if not evidence.run.experiment.is_network:
-        page.text("An estimator on numbers of the whole cell looks at no place of the picture.")
+        page.text("An estimator is given numbers of the whole cell: it looks at no place of it.")
         return
-    looks = dict(look_at(evidence, choose(evidence, LOOKED_AT)))
+    try:
+        looks = looks_of(evidence)
+    except PicturesGone:
+        _show_before(page)
+        return
     shares = pd.DataFrame([_shares(i, found, evidence) for i, found in looks.items()])
     covered = float(np.mean([(found.mask > 0).mean() for found in looks.values()]))
     page.text(
@@ -52,6 +58,32 @@ def write(page: Page, evidence: Evidence) -> None:
     page.table("share_inside", summarise(shares), "Share of the saliency that falls on the cell.")
     _write_pictures(page, evidence, looks)
     _write_attention(page, evidence)
+
+
+def looks_of(evidence: Evidence) -> dict[int, Look]:
+    """Look at the chosen cells; PicturesGone where images or checkpoints are not there any more."""
+    chosen = choose(evidence, LOOKED_AT)
+    gone = [fit.checkpoint for fit in evidence.run.fits if not fit.checkpoint.is_file()]
+    if gone:
+        raise PicturesGone(f"{gone[0]} is not there")
+    cells = np.union1d(chosen, np.arange(min(OF_ATTENTION, len(evidence.labels))))
+    keys = evidence.cells["pixels_sha256"].iloc[cells].tolist()
+    need_prepared(evidence.run.experiment, keys)
+    return dict(look_at(evidence, chosen))
+
+
+def _show_before(page: Page) -> None:
+    """What an earlier report has shown here."""
+    captions = {
+        "share_inside": "Share of Grad-CAM that falls on the cell; bars are medians.",
+        "saliency_right": "Cells that are right: what the network saw, and its saliency.",
+        "saliency_wrong": "Cells that are wrong: what the network saw, and its saliency.",
+        "attention": "Attention λ, mean of the first test cells.",
+    }
+    shown = [page.figure_before(name, caption) for name, caption in captions.items()]
+    if not any(shown):
+        page.text(f"Where the network looks cannot be shown. {MISSING}")
+    page.table_before("share_inside", "Share of the saliency that falls on the cell.")
 
 
 def choose(evidence: Evidence, most: int) -> np.ndarray:
@@ -120,7 +152,7 @@ def _write_pictures(page: Page, evidence: Evidence, looks: dict[int, Look]) -> N
         three = any(looks[i].attention is not None for i in indices)
         page.cells(
             f"saliency_{kind}",
-            pictures,
+            lambda pictures=pictures: pictures,  # type: ignore[misc]
             f"What the network saw, Grad-CAM{', attention λ' if three else ''}. Bright: most.",
         )
 
@@ -134,7 +166,7 @@ def _write_attention(page: Page, evidence: Evidence) -> None:
         return
     if attends_places(network):
         return  # shown with the cells
-    keys = evidence.cells["pixels_sha256"].head(64).tolist()
+    keys = evidence.cells["pixels_sha256"].head(OF_ATTENTION).tolist()
     weights = attention_weights(network, trunk_maps_of(run.experiment, network, keys))
     assert weights is not None
     figure, axis = panel(grid=False)

@@ -40,15 +40,25 @@ def warnings(evidence: Evidence) -> list[str]:
     if metrics["test"]["uncertainty"]["warning"]:
         found.append(metrics["test"]["uncertainty"]["warning"].capitalize() + ".")
     if metrics["by_image"] and not metrics["withheld"]:
-        found.append(
-            "This protocol splits by image. Cells of one patient stand in training and test; the "
-            "score says nothing about new patients."
-        )
+        found.append(f"This protocol splits by image. {shared(evidence)}")
     if metrics["pretrained"] is False:
-        found.append("The backbone has random weights: nothing was learned before.")
+        found.append("The backbone had random weights: nothing was learned before.")
     if metrics["excluded"]:
         found.append(f"{metrics['excluded']} images were left out, see the section on data.")
     return found + [text for name in FLOORS if (text := _beaten(name, evidence))]
+
+
+def shared(evidence: Evidence) -> str:
+    """What stands on two sides of a split by image."""
+    leaks = evidence.run.leaks
+    if (leaks["column"] == "patient").any():
+        number = leaks.loc[leaks["column"] == "patient", "value"].nunique()
+        who = f"Cells of {number} patients stand on two sides"
+    elif evidence.run.patients_known:
+        who = "No patient happens to stand on two sides of this draw, though any might"
+    else:
+        who = "Cells of one patient may stand in training and test"
+    return f"{who}; the score says nothing about new patients."
 
 
 def beside_floors(evidence: Evidence) -> pd.DataFrame:

@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import torch
 
+from oadls.experiment import build
+from oadls.model.backbone import Backbone
 from oadls.parallel import cores
 from oadls.pipeline import to_uint8
 from oadls.recipe import library_versions
+from oadls.report import told
 from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
+from oadls.report.images import is_measured, need_prepared, original, picture_seen
 from oadls.report.pictures import heat, outlines
 from oadls.report.sections.data import short
-from oadls.settings import plain
+from oadls.trust import read_settings
 
 LIBRARIES = ("torch", "pytorch-lightning", "timm", "numpy", "scipy", "scikit-learn", "scikit-image")
 HIDDEN = ("hydra", "logger", "ckpt_path", "_target_", "_partial_")
@@ -22,36 +26,36 @@ EXAMPLES = 2  # cells of each class
 
 def write(page: Page, evidence: Evidence) -> None:
     page.section("method", "Method")
-    page.text(_steps(evidence))
+    for text in (told.steps(evidence), told.selection(evidence), told.tested(evidence)):
+        page.text(text)
     page.heading("Segmented images (Fig. 4a)")
     chosen = examples(evidence)
     page.cells(
         "stages",
-        [stage_pictures(evidence, index) for index in chosen],
-        "Original, Wiener filter, equalized, outlines of nucleus (blue) and cell (orange), what "
-        "the network sees.",
+        lambda: [stage_pictures(evidence, index) for index in chosen],
+        stage_caption(evidence),
     )
     page.heading("Extracted features (Fig. 4b)")
     _write_features(page, evidence, chosen)
-    page.heading("Networks")
-    page.table("fits", fits(evidence), "Every network that was trained.", digits=4)
+    things = "Networks" if evidence.run.experiment.is_network else "Estimators"
+    trained = all(fit.trained for fit in evidence.run.fits)
+    page.heading(things)
+    did = "was trained" if trained else "predicted here"
+    page.table("fits", fits(evidence), f"Every {things.lower()[:-1]} that {did}.", digits=4)
     page.heading("Settings")
-    page.table("settings", settings(evidence), "Every setting; config.yaml reproduces the run.")
+    of = "config.yaml reproduces the run" if trained else "of the run that trained the checkpoints"
+    page.table("settings", settings(evidence), f"Every setting; {of}.")
     page.table("software", software(), "Software and machine that wrote this report.")
 
 
-def _steps(evidence: Evidence) -> str:
-    prepared = "Image → Wiener filter (eqs 1-3) → dynamic histogram equalization → marker watershed"
-    chosen = "the best macro precision on validation (eqs 10-11), ties by macro F1; the test cells "
-    if evidence.run.experiment.is_network:
-        return (
-            f"{prepared} → crop → backbone → head. The checkpoint of every network is the epoch "
-            f"with {chosen}were predicted once, with that checkpoint."
-        )
-    return (
-        f"{prepared} → numbers of the cell → {evidence.model}. Where several settings were tried, "
-        f"the one with {chosen}were predicted once, with it."
-    )
+def stage_caption(evidence: Evidence) -> str:
+    """What the pictures of `stage_pictures` show, in their order."""
+    config = evidence.run.experiment.config
+    shown = ["original", *told.stages(config)[:-1]]
+    shown.append("outlines of nucleus (blue) and cell (orange)")
+    if not is_measured(config):
+        shown.append(f"what {evidence.model} sees: {told.cropped(config)}")
+    return "O" + ", ".join(shown)[1:] + "."
 
 
 def examples(evidence: Evidence) -> list[int]:
@@ -67,37 +71,49 @@ def examples(evidence: Evidence) -> list[int]:
 def stage_pictures(evidence: Evidence, index: int) -> CellPicture:
     """One cell through the pipeline."""
     cell = evidence.cells.iloc[index]
-    prepared = evidence.run.experiment.prepared
-    stages = prepared.pipeline.stages(prepared.original(cell["path"]))
-    images = [to_uint8(x) for x in (stages.original, stages.smooth, stages.equalized)]
+    experiment = evidence.run.experiment
+    pipeline = experiment.prepared.pipeline
+    stages = pipeline.stages(original(experiment, cell))
+    shown = [stages.original]
+    shown += [stages.smooth] if pipeline.smooth else []
+    shown += [stages.equalized] if pipeline.equalize else []
+    images = [to_uint8(x) for x in shown]
     images.append(outlines(images[0], stages.mask))
-    images.append(evidence.run.experiment.views.picture(cell["pixels_sha256"]))
+    if not is_measured(experiment.config):
+        images.append(picture_seen(experiment, cell["pixels_sha256"]))
     return CellPicture(images, [str(cell["label"]), short(cell["name"])])
 
 
 def _write_features(page: Page, evidence: Evidence, chosen: list[int]) -> None:
     experiment = evidence.run.experiment
     if not experiment.is_network:
-        numbers = experiment.inputs.read().shape[1]
-        page.text(f"The estimator is given {numbers} numbers of each cell, not pictures.")
+        page.text("The estimator is given numbers of each cell, not pictures.")
         return
-    backbone = experiment.network(seed=experiment.config.seed).backbone
+    backbone = build(experiment.config.model.backbone)
     if backbone.cut == 0:
         page.text("The whole backbone was trained, so that there are no fixed features to show.")
         return
+    page.cells(
+        "features",
+        lambda: _feature_pictures(evidence, backbone, chosen),
+        "Mean over the channels of the maps that the head reads "
+        f"({backbone.name}, pieces {', '.join(str(tap) for tap in backbone.taps)}).",
+    )
+
+
+def _feature_pictures(
+    evidence: Evidence, backbone: Backbone, chosen: list[int]
+) -> list[CellPicture]:
+    experiment = evidence.run.experiment
     keys = evidence.cells["pixels_sha256"].iloc[chosen].tolist()
+    need_prepared(experiment, keys)
     features = experiment.features(backbone, [(key, 0) for key in keys])
     pictures = []
     for index, key in zip(chosen, keys, strict=True):
         maps = features.read((key, 0))[backbone.cover :]
         images = [_enlarge(heat(m.mean(axis=0))) for m in maps]
         pictures.append(CellPicture(images, [str(evidence.cells["label"][index])]))
-    taps = ", ".join(str(tap) for tap in backbone.taps)
-    page.cells(
-        "features",
-        pictures,
-        f"Mean over the channels of the maps that the head reads ({backbone.name}, pieces {taps}).",
-    )
+    return pictures
 
 
 def _enlarge(image: np.ndarray, side: int = 160) -> np.ndarray:
@@ -125,7 +141,7 @@ def fits(evidence: Evidence) -> pd.DataFrame:
 
 def settings(evidence: Evidence) -> pd.DataFrame:
     """setting, value of the composed config, without what only starts programs."""
-    rows = list(_flatten(plain(evidence.run.experiment.config)))
+    rows = list(_flatten(read_settings(evidence.run.folder / "config.yaml")))
     return pd.DataFrame(rows, columns=["setting", "value"])
 
 

@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from oadls.report import told
 from oadls.report.builder import CellPicture, Page
 from oadls.report.evidence import Evidence
+from oadls.report.images import original, picture_seen
 from oadls.report.sections.data import short
 
 WORST = 10
@@ -19,8 +21,8 @@ def write(page: Page, evidence: Evidence) -> None:
     if len(table):
         page.cells(
             "mistakes",
-            [_picture(evidence, row) for row in table.head(WORST).itertuples()],
-            "The most confident mistakes: the image as it came, and what the network saw.",
+            lambda: [_picture(evidence, row) for row in table.head(WORST).itertuples()],
+            f"The most confident mistakes: the image as it came, and {told.seen(evidence)}.",
         )
         shown = table.drop(columns="index")
         caption = f"The first of {len(shown)} wrong test cells."
@@ -79,24 +81,31 @@ def influential(evidence: Evidence) -> pd.DataFrame:
                 "without": without[most],
             }
         )
-    table = pd.DataFrame(rows)
+    columns = ["index", "patient", "cell", "label", "probability", "mean", "without"]
+    table = pd.DataFrame(rows, columns=columns)
     shift = (table["without"] - table["mean"]).abs()
     return table.iloc[np.argsort(-shift.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def _write_influence(page: Page, evidence: Evidence) -> None:
     table = influential(evidence)
+    if table.empty:
+        page.text("Each patient has one tested cell: without it nothing is left to decide by.")
+        return
     page.text(
         "The cell of each patient that moves the mean probability most when it is left out. Where "
         "one cell carries a patient, look at it before believing the decision."
     )
-    pictures = [_influence_picture(evidence, row) for row in table.head(PATIENTS).itertuples()]
-    page.cells("influential", pictures, "The largest shifts: mean with and without the cell.")
+    page.cells(
+        "influential",
+        lambda: [_influence_picture(evidence, row) for row in table.head(PATIENTS).itertuples()],
+        "The largest shifts: mean with and without the cell.",
+    )
     page.table("influential", table.drop(columns="index"), "Most influential cell by patient.")
 
 
 def _influence_picture(evidence: Evidence, row: Any) -> CellPicture:
-    image = evidence.run.experiment.prepared.original(evidence.cells["path"].iloc[row[1]])
+    image = original(evidence.run.experiment, evidence.cells.iloc[row[1]])
     shift = f"mean {row.mean:.3f} → {row.without:.3f}"
     return CellPicture([image], [f"patient {row.patient}", row.cell, shift])
 
@@ -104,8 +113,8 @@ def _influence_picture(evidence: Evidence, row: Any) -> CellPicture:
 def _picture(evidence: Evidence, row: Any) -> CellPicture:
     cell = evidence.cells.iloc[row[1]]
     images = [
-        evidence.run.experiment.prepared.original(cell["path"]),
-        evidence.run.experiment.views.picture(cell["pixels_sha256"]),
+        original(evidence.run.experiment, cell),
+        picture_seen(evidence.run.experiment, cell["pixels_sha256"]),
     ]
     lines = [f"{row.true}, called {row.predicted} ({row.probability:.3f})", row.cell]
     if isinstance(row.patient, str):

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from oadls.metrics import SCORES
+from oadls.report import told
 from oadls.report.builder import Page
 from oadls.report.evidence import Evidence
 from oadls.report.figures import (
@@ -13,7 +14,7 @@ from oadls.report.figures import (
     plot_roc,
 )
 from oadls.report.paper import MEASURES, printed
-from oadls.run import Run, probabilities_of
+from oadls.run import probabilities_of
 
 TITLES = {"train": "Training", "val": "Validation", "test": "Testing"}
 
@@ -21,12 +22,15 @@ TITLES = {"train": "Training", "val": "Validation", "test": "Testing"}
 def write(page: Page, evidence: Evidence) -> None:
     page.section("scores", "Scores")
     run, metrics = evidence.run, evidence.metrics
-    page.text(
-        "Table 2 as the paper lays it out, in per cent. Columns marked printed are the paper's "
-        "own values: an undocumented draw of images, split in an undocumented way. They are shown "
-        "to be compared with, not to be reached."
-    )
-    page.table("table_2", table_2(metrics), "Table 2. " + _pooled(run), digits=2)
+    table = table_2(metrics)
+    text = "Table 2 as the paper lays it out, in per cent."
+    if any(column.endswith(" printed") for column in table.columns):
+        text += (
+            " Columns marked printed are the paper's own values: an undocumented draw of images, "
+            "split in an undocumented way. They are shown to be compared with, not to be reached."
+        )
+    page.text(text)
+    page.table("table_2", table, "Table 2. " + told.pooled(run), digits=2)
     if absent := metrics["test"].get("absent"):  # an older run does not say
         page.text(f"No cell of {', '.join(absent)} was tested: the overall scores leave it out.")
     sides = [side for side in ("train", "test") if side in metrics]
@@ -63,16 +67,6 @@ def table_2(metrics: dict) -> pd.DataFrame:
                 )
             rows.append(row)
     return pd.DataFrame(rows).dropna(axis=1, how="all")
-
-
-def _pooled(run: Run) -> str:
-    networks = len(run.fits)
-    if networks == 1:
-        return "One network."
-    return (
-        f"{networks} networks: training and validation cells count once for each network that "
-        "had them, a test cell once, by the mean of the networks that never saw its group."
-    )
 
 
 def _write_curves(page: Page, evidence: Evidence, side: str) -> None:

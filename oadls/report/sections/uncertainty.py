@@ -31,9 +31,9 @@ def write(page: Page, evidence: Evidence) -> None:
     if evidence.against is not None:
         rivals |= _other_run(evidence, evidence.against)
     if rivals:
-        page.heading("Is the network better?")
+        page.heading(f"Is {evidence.model} better?")
         page.text(
-            f"Differences are network minus the other, on the same cells. Interval: "
+            f"Differences are {evidence.model} minus the other, on the same cells. Interval: "
             f"{evidence.unit} resampled. p ({evidence.unit}): the two models exchanged "
             f"for whole {evidence.unit} at random. "
             "McNemar and DeLong assume that cells are independent, which they are not: they are "
@@ -99,12 +99,9 @@ def comparisons(evidence: Evidence, rivals: dict[str, np.ndarray]) -> pd.DataFra
 def _other_run(evidence: Evidence, other: Run) -> dict[str, np.ndarray]:
     """The other run's probabilities of the same cells."""
     theirs = other.test.assign(key=other.table["pixels_sha256"].to_numpy()[other.test["row"]])
-    theirs = theirs.drop_duplicates("key").set_index("key")
-    return {
-        str(other.experiment.config.name): probabilities_of(
-            theirs.loc[evidence.cells["pixels_sha256"]]
-        )
-    }
+    theirs = theirs.drop_duplicates("key").set_index("key")  # equal pictures, equal predictions
+    name = str(other.experiment.config.name)
+    return {name: probabilities_of(theirs.loc[evidence.cells["pixels_sha256"]])}
 
 
 def _caption(uncertainty: dict) -> str:
