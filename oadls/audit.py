@@ -58,7 +58,8 @@ def open_cells(cfg: DictConfig) -> Experiment:
     """The experiment, prepared; a data set without images is only listed."""
     if cfg.data.get("images", True):
         return Experiment.open(cfg)
-    return Experiment(cfg, list_cells(cfg), PreparedCells(build(cfg.pipeline)()))
+    prepared = PreparedCells(build(cfg.pipeline)(), bits=cfg.data.get("bits"))
+    return Experiment(cfg, list_cells(cfg), prepared)
 
 
 def check_sides(experiment: Experiment, pairs: pd.DataFrame) -> Outcome:
