@@ -179,6 +179,9 @@ def _is_card(card: dict[str, Any]) -> bool:
     """Whether a checkpoint says what it has to, in the kinds of values that it has."""
     seen = card["seen"]
     texts = [*card["classes"], card["split"], *seen["images"], *seen["patients"]]
+    if "sides" in card:
+        texts += [card["data_fingerprint"], *card["sides"]]
+        texts += [key for keys in card["sides"].values() for key in keys]
     plain = all(isinstance(text, str) for text in texts) and bool(SPLIT.fullmatch(card["split"]))
     return plain and {*NEEDED, *OF_NETWORKS} <= set(card["config"])
 

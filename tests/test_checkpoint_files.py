@@ -138,6 +138,8 @@ def test_what_is_no_checkpoint_is_named(place) -> None:
         (("split",), 3, "was not written by oadls"),
         (("classes",), [1, 2], "was not written by oadls"),
         (("seen",), {}, "was not written by oadls"),
+        (("sides",), {"train": ["0" * 16]}, "was not written by oadls"),  # no data_fingerprint
+        (("sides",), ["train"], "was not written by oadls"),
         (("seen", "patients"), [torch.ones(1)], "was not written by oadls"),
     ],
 )
