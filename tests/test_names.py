@@ -7,10 +7,13 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from oadls.errors import UserError
 from oadls.names import places, printable
-from oadls.settings import below
+from oadls.schema import check_config
+from oadls.settings import below, outputs
+from tests.runs import composed
 
 AWKWARD = ["..", ".", "", "~", "a", "A", "a.png", "A.PNG", "b.", "b", "CON", "nul.txt", "/", "//"]
 AWKWARD += ["é", "e\u0301", "ß", "ss", "\u212a", "k", "x\ny", "x\\ny", "C:\\x", "x" * 300, "-rf"]
@@ -99,6 +102,19 @@ def test_controls_are_shown_and_bytes_of_utf_8_are_letters_in_every_locale() -> 
 def test_a_run_s_name_leads_nowhere_else(name: str) -> None:
     with pytest.raises(UserError, match="name: the name of a folder in"):
         below(Path("outputs"), name, setting="name")
+
+
+@pytest.mark.parametrize("entry", ["train", "prepare", "audit"])
+def test_no_command_makes_a_folder_elsewhere(entry: str) -> None:
+    for settings in (("name=../../x",), ("name=/x",)):
+        config = composed(entry, *settings, hydra=True)
+        with pytest.raises(UserError, match="name: the name of a folder in"):
+            check_config(config)
+    for node in ("run", "sweep"):
+        place = Path(
+            OmegaConf.select(composed("train", "name=../../x", hydra=True).hydra, node).dir
+        )
+        assert place.is_relative_to(outputs() / "misnamed")
 
 
 @given(st.lists(PARTS, min_size=1, max_size=4).map("/".join))
