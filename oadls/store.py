@@ -68,7 +68,7 @@ class Store:
             except (lmdb.Error, OSError) as error:
                 raise self._fault(error) from error
 
-    def take(self, key: bytes, part: Callable[[memoryview], T]) -> T | None:
+    def take(self, key: bytes, part: Callable[[bytes | memoryview], T]) -> T | None:
         """part(value) of what is under a key, None if nothing is: `reading` in less time."""
         with _lock:
             try:
