@@ -34,7 +34,8 @@ from oadls.streams import accept_every_letter, speak_utf8
 
 FORMAT = 3  # of a record: XXH3 of its key and body (8 bytes), body: safetensors, compressed or not
 CHECKSUM = 8  # bytes
-DTYPES = {"BOOL": "?", "U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
+KINDS = {"BOOL": "?", "U8": "u1", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"}
+DTYPES = {name: np.dtype(kind) for name, kind in KINDS.items()}
 T = TypeVar("T")
 
 
@@ -68,6 +69,7 @@ class Cache:
     ) -> None:
         root = (folder or cache_folder()).resolve()
         self.path = root / f"{kind}-{fingerprint({'format': FORMAT, **recipe})}"
+        self._name = self.path.name
         self.compress, self._recipe = compress, dict(recipe)
         _publish_recipe(self.path, self._recipe)
 
@@ -75,13 +77,13 @@ class Cache:
         return not self.missing([key])
 
     def __len__(self) -> int:
-        return (_store(self.path).entries if self.path.is_dir() else 0) + len(self.shards)
+        return (self._store.entries if self._store.exists else 0) + len(self.shards)
 
     def missing(self, items: Iterable[T], *, key: Callable[[T], str] = str) -> list[T]:
         """The items whose key is not there yet, in their order; by default a key itself."""
-        if not self.path.is_dir():  # nor can it be made: see `write`
+        if not self._store.exists:  # nor can it be made: see `write`
             return list(items)
-        with _store(self.path).reading() as transaction:
+        with self._store.reading() as transaction:
             cursor = transaction.cursor()
             left = [item for item in items if not cursor.set_key(_key(key(item)))]
         present = self.shards.present(key(item) for item in left)
@@ -99,7 +101,7 @@ class Cache:
             for key, value in encoded:
                 transaction.put(key, value)
 
-        _store(self.path).change(put)
+        self._store.change(put)
 
     def read(self, key: str) -> dict[str, np.ndarray]:
         """The arrays under a key.
@@ -116,15 +118,19 @@ class Cache:
 
     def _find(self, key: str) -> tuple[bytes, bytearray]:
         """Checksum and body of a record."""
-        if self.path.is_dir():
-            with _store(self.path).reading(buffers=True) as transaction:
-                value = transaction.get(_key(key))
-                if value is not None:
-                    return _split(value)
+        store = self._store
+        if store.exists:
+            found = store.take(_key(key), _split)
+            if found is not None:
+                return found
             published = self.shards.get(key)
             if published is not None:
                 return _split(published)
         raise KeyError(key)
+
+    @property
+    def _store(self) -> Store:
+        return _store(self.path)
 
     def _damaged(self, key: str) -> UserError:
         return UserError(f"cache: record {key} in {self.path} is damaged; {_cure(self.path)}")
@@ -146,7 +152,7 @@ class Cache:
 
     def _checksum(self, key: str, body: bytes | bytearray) -> bytes:
         """Of the place as well: a record that stands under another key or recipe is damage."""
-        digest = xxhash.xxh3_64(f"{self.path.name} {key} ".encode())
+        digest = xxhash.xxh3_64(f"{self._name} {key} ".encode())
         digest.update(body)
         return digest.digest()
 
@@ -169,17 +175,15 @@ def decode_arrays(body: bytes | bytearray) -> dict[str, np.ndarray]:
     """
     start = 8 + int.from_bytes(body[:8], "little")  # length of the header, header, data
     header = json.loads(body[8:start])
-    return {name: _view(body, start, **entry) for name, entry in header.items()}
+    return {name: _view(body, start, entry) for name, entry in header.items()}
 
 
-def _view(
-    body: bytes | bytearray, start: int, *, dtype: str, shape: list[int], data_offsets: list[int]
-) -> np.ndarray:
-    kind, number = np.dtype(DTYPES[dtype]), math.prod(shape)
-    first, last = data_offsets
+def _view(body: bytes | bytearray, start: int, entry: dict[str, Any]) -> np.ndarray:
+    kind, shape = DTYPES[entry["dtype"]], entry["shape"]
+    number, (first, last) = math.prod(shape), entry["data_offsets"]
     if not 0 <= first <= last <= len(body) - start or last - first != number * kind.itemsize:
-        raise ValueError(f"{shape} of {dtype} do not fill the bytes {first} to {last}")
-    return np.frombuffer(body, kind, count=number, offset=start + first).reshape(shape)
+        raise ValueError(f"{shape} of {kind} do not fill the bytes {first} to {last}")
+    return np.frombuffer(body, kind, number, start + first).reshape(shape)
 
 
 def _split(value: bytes | memoryview) -> tuple[bytes, bytearray]:

@@ -217,7 +217,7 @@ class RunFolder:
         checkpoint = Path(facts["checkpoint"])
         moved = self.folder / "checkpoints" / checkpoint.name  # the folder may have been renamed
         stored = self._stored_predictions(name)
-        by_number = "row" in stored
+        by_number = not set(KEY) <= set(stored)
         fit = Fit(
             name,
             facts["fold"],
@@ -255,6 +255,7 @@ class RunFolder:
         """
         place, rows = self.folder / FOLDS, fit.predictions["row"].to_numpy()
         told = table[["name", "pixels_sha256", "patient"]].iloc[rows].reset_index(drop=True)
+        told.insert(0, "row", rows)  # in cells.csv, for readers: nothing is joined by it
         told["side"] = fit.predictions["side"].to_numpy()
         told["label"] = np.array(classes, dtype=object)[fit.predictions["label"].to_numpy()]
         chances = fit.predictions.filter(regex=r"^probability_\d+$").reset_index(drop=True)

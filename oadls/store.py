@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lmdb
 
@@ -31,6 +31,8 @@ DAMAGED = (
     lmdb.PageNotFoundError,
     lmdb.VersionMismatchError,
 )
+
+T = TypeVar("T")
 
 _lock = threading.RLock()  # no thread may read while another exchanges a map, or forks
 _stores: weakref.WeakSet["Store"] = weakref.WeakSet()
@@ -54,13 +56,27 @@ class Store:
             _stores.add(self)
 
     @contextmanager
-    def reading(self, *, buffers: bool = False) -> Iterator[lmdb.Transaction]:
+    def reading(self) -> Iterator[lmdb.Transaction]:
         """A transaction that sees what was whole when it began.
 
-        raises UserError for whatever LMDB or the file system refuses, here and in `change`
+        raises UserError for whatever LMDB or the file system refuses, as `take` and `change` do
         """
-        with _lock, self._told(), self._begin(buffers=buffers) as transaction:
-            yield transaction
+        with _lock:
+            try:
+                with self._begin() as transaction:
+                    yield transaction
+            except (lmdb.Error, OSError) as error:
+                raise self._fault(error) from error
+
+    def take(self, key: bytes, part: Callable[[memoryview], T]) -> T | None:
+        """part(value) of what is under a key, None if nothing is: `reading` in less time."""
+        with _lock:
+            try:
+                with self._begin(buffers=True) as transaction:
+                    value = transaction.get(key)
+                    return None if value is None else part(value)
+            except (lmdb.Error, OSError) as error:
+                raise self._fault(error) from error
 
     def change(self, work: Callable[[lmdb.Transaction], Any]) -> None:
         """All that `work` does to a transaction, or nothing of it. It may be called again, with
@@ -75,6 +91,11 @@ class Store:
                     return
                 except lmdb.MapFullError:
                     self._grow()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file, or a folder for one."""
+        return self._opened is not None or self.path.exists()
 
     @property
     def entries(self) -> int:
@@ -109,7 +130,7 @@ class Store:
     def _begin(self, **settings: Any) -> lmdb.Transaction:
         while True:
             try:
-                return self._environment().begin(**settings)
+                return (self._opened or self._environment()).begin(**settings)
             except lmdb.MapResizedError:  # another process has written more than this map holds
                 self.close()
 
@@ -177,10 +198,12 @@ class Store:
         try:
             yield
         except (lmdb.Error, OSError) as error:
-            with suppress(lmdb.Error):
-                self.close()  # LMDB goes on with no environment that failed to write
-            message = explain(error, self.path, cure=self.cure, writing=writing)
-            raise UserError(message) from error
+            raise self._fault(error, writing=writing) from error
+
+    def _fault(self, error: Exception, *, writing: bool = False) -> UserError:
+        with suppress(lmdb.Error):
+            self.close()  # LMDB goes on with no environment that failed to write
+        return UserError(explain(error, self.path, cure=self.cure, writing=writing))
 
 
 def explain(error: Exception, path: Path, *, cure: str = "", writing: bool = False) -> str:

@@ -18,11 +18,12 @@ from pytorch_lightning.loggers import CSVLogger
 
 from oadls.errors import UserError
 from oadls.report.sweep import verdict
-from oadls.settings import sqlite_file
+from oadls.settings import plain, sqlite_file
 from oadls.sweep.__main__ import conclude
 from oadls.sweep.arguments import argument
 from oadls.sweep.confirm import _for_test, _train, touched
 from oadls.sweep.folder import Sweep
+from oadls.sweep.ready import write_experiments
 from oadls.sweep.storage import open_storage
 from oadls.sweep.trial import Judge
 from oadls.tracking import make_logger
@@ -157,7 +158,6 @@ def test_the_winner_is_a_ready_experiment(swept: Path) -> None:
     config = OmegaConf.create(shown.stdout)
     assert config.name == "tiny_tuned"
     assert config.data.patients == 12
-    assert config.data.root == str(swept / "images")
     assert config.test
     for name, value in best.params.items():
         assert OmegaConf.select(config, name) == value
@@ -223,7 +223,7 @@ def test_a_folder_without_a_sweep_is_named(tmp_path: Path) -> None:
 )
 def test_a_half_sweep_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sweep.yaml").write_bytes(content)
-    with pytest.raises(UserError, match=r"sweep\.yaml is not whole"):
+    with pytest.raises(UserError, match=r"sweep\.yaml (is|holds|cannot)"):
         conclude(tmp_path, seeds=0)
 
 
@@ -286,10 +286,28 @@ def written(folder: Path, aims: list[str], states: list[TrialState]) -> Path:
         "searched": ["+model/head", "optimizer.lr"],
         "choices": {"split": "grouped_holdout", "model/head": "acrnn_f"},
         "overrides": [],
-        "defaults": {"name": "tiny", "aims": aims, "optimizer": {"lr": 1e-3}},
+        "defaults": {**plain(composed("train", "+sweep=rmsprop", "name=tiny")), "aims": aims},
     }
     OmegaConf.save(OmegaConf.create(facts), folder / "sweep.yaml")
     return folder
+
+
+def test_a_ready_experiment_has_every_setting_as_it_was_given(tmp_path: Path) -> None:
+    wanted = {"data.root": f"/images {ODD}", "data.positive": "yes: no # x", "seed": 3}
+    given = ["data=folder", *(argument(name, value) for name, value in wanted.items())]
+    folder = written(tmp_path, ["fitness"], [COMPLETE])
+    facts = OmegaConf.load(folder / "sweep.yaml")
+    facts.overrides = [*given, "~augment"]
+    facts.choices |= {"data": "folder", "augment": None}
+    facts.defaults = plain(composed("train", "+sweep=rmsprop", *given, "name=tiny"))
+    OmegaConf.save(facts, folder / "sweep.yaml")
+    (file,) = write_experiments(Sweep.read(folder))
+    ready = OmegaConf.load(file)
+    for name, value in wanted.items():
+        assert OmegaConf.select(ready, name) == value
+    assert ready.optimizer.lr == 1e-4
+    for group, chosen in {"data": "folder", "augment": None, "model/head": "acrnn_a"}.items():
+        assert {f"override /{group}": chosen} in ready.defaults
 
 
 @pytest.mark.parametrize("aims", [["fitness"], ["fitness", "seconds"]], ids=len)
