@@ -23,17 +23,8 @@ ITEM = re.compile(r"""'[^']*'|"[^"]*"|[^,'"]+""")
 COLUMNS = "data.columns."  # what the columns of a table are called
 APPENDED = ("experiment", "sweep")  # groups that no config has from the start
 # flags of Hydra's that take the next argument
-TAKES_VALUE: tuple[str, ...] = (
-    "--config-dir",
-    "-cd",
-    "--config-name",
-    "-cn",
-    "--config-path",
-    "-cp",
-    "--cfg",
-    "-c",
-)
-TAKES_VALUE += ("--package", "-p", "--info", "-i", "--experimental-rerun")
+TAKES_VALUE = {"--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"}
+TAKES_VALUE |= {"--package", "-p", "--cfg", "-c", "--info", "-i", "--experimental-rerun"}
 
 
 def understood(arguments: Sequence[str]) -> list[str]:

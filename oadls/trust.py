@@ -299,16 +299,21 @@ def _own(settings: dict[str, Any], file: Path) -> dict[str, Any]:
 
 
 def _own_data(data: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Cells that are read: nothing is fetched, and drawn ones are drawn in the cache."""
+    """Cells that are read: nothing is fetched, and what is to be drawn is drawn in the cache."""
     source = data.get("source")
     if not isinstance(source, Mapping):
         return data
     if source.get("download"):
         _check_target(DOWNLOAD, "data.source.download", file, named_by_user())
-    if source.get("_target_") == DRAWN:
+    if source.get("_target_") == DRAWN and not _holds_drawn_sets(source.get("root")):
         here = str(cache_folder() / "synthetic")
         data |= {"root": here, "source": {**source, "root": here}}
     return data
+
+
+def _holds_drawn_sets(root: Any) -> bool:
+    """Whether drawn cells lie in a folder already, so that drawing there is nothing new."""
+    return isinstance(root, str) and any(Path(root).glob("synthetic-*/images"))
 
 
 def _targets(value: Any) -> Iterator[str]:

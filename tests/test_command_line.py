@@ -87,6 +87,11 @@ def test_what_is_right_already_stays(argument: str) -> None:
     assert understood([argument]) == [argument]
 
 
+@pytest.mark.parametrize("flag", ["--cfg", "-c", "--info", "-i", "--package", "--config-dir"])
+def test_what_a_flag_of_hydras_takes_is_no_setting(flag: str) -> None:
+    assert understood([flag, "job", "seed=1"]) == [flag, "job", "seed=1"]
+
+
 def test_several_values_are_a_choice_where_there_are_several_runs_alone() -> None:
     assert understood(["-m", "data.root=a,b"]) == ["-m", "data.root=a,b"]
     assert value(understood(["data.root=a,b"])[0]) == "a,b"

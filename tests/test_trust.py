@@ -243,6 +243,15 @@ def test_what_would_write_elsewhere_is_set_aside(tmp_path, settings) -> None:
     assert found["data"]["source"]["root"] == str(cache_folder() / "synthetic")
 
 
+def test_drawn_cells_stay_where_they_are(tmp_path, settings) -> None:
+    own = copy.deepcopy(settings)
+    own["data"]["root"] = own["data"]["source"]["root"] = str(tmp_path)
+    (tmp_path / "synthetic-0").mkdir()  # no drawn set: it has no images
+    assert checked(own, HERE)["data"]["root"] == str(cache_folder() / "synthetic")
+    (tmp_path / "synthetic-0" / "images").mkdir()
+    assert checked(own, HERE)["data"] == own["data"]
+
+
 def test_nothing_is_fetched(settings) -> None:
     source = {"_target_": "oadls.data.sources.c_nmc.load", "_partial_": True, "download": True}
     asked = settings | {"data": settings["data"] | {"source": source}}
