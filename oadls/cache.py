@@ -152,7 +152,7 @@ class Cache:
 
     def _checksum(self, key: str, body: bytes | bytearray) -> bytes:
         """Of the place as well: a record that stands under another key or recipe is damage."""
-        digest = xxhash.xxh3_64(f"{self._name} {key} ".encode())
+        digest = xxhash.xxh3_64(f"{self._name} {key} ".encode(errors="surrogatepass"))
         digest.update(body)
         return digest.digest()
 

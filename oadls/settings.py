@@ -46,7 +46,11 @@ def below(folder: Path, name: str, *, setting: str) -> Path:
 
 
 def outputs_folder() -> Path:
-    """Where runs go: beside conf and oadls, or in the working folder where that is read-only."""
+    """Where runs go: OADLS_OUTPUT_DIR, else outputs beside conf and oadls, or in the working folder
+    where that is read-only.
+    """
+    if wanted := os.environ.get("OADLS_OUTPUT_DIR"):
+        return Path(wanted).expanduser().absolute()
     home = Path(project_root())
     place = home / "outputs"
     writable = os.access(place if place.is_dir() else home, os.W_OK)

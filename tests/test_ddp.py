@@ -183,7 +183,9 @@ def assert_same_results(folder: Path, alone: Path) -> None:
 
 def test_torchrun_gives_the_numbers_of_one_process_in_one_run(alone: Path, tmp_path: Path) -> None:
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    done = command(*torchrun, "-m", "oadls.train", *SMALL, *TWO, f"name={tmp_path}/run")
+    done = command(
+        *torchrun, "-m", "oadls.train", *SMALL, *TWO, "name=run", OADLS_OUTPUT_DIR=str(tmp_path)
+    )
     assert done.returncode == 0, done.stdout
     (folder,) = (tmp_path / "run").iterdir()
     assert_same_results(folder, alone)
@@ -194,15 +196,16 @@ def test_torchrun_gives_the_numbers_of_one_process_in_one_run(alone: Path, tmp_p
 def test_a_training_ends_with_its_rank_zero_and_goes_on_to_the_same_numbers(
     alone: Path, tmp_path: Path
 ) -> None:
-    training = ("-m", "tests.ranks", *SMALL, *TWO, f"name={tmp_path}/run")
-    stopped = command(*training, **{STOPS: "1 1"})
+    training = ("-m", "tests.ranks", *SMALL, *TWO, "name=run")
+    home = {"OADLS_OUTPUT_DIR": str(tmp_path)}
+    stopped = command(*training, **home, **{STOPS: "1 1"})
     assert stopped.returncode == 143, stopped.stdout
     (folder,) = (tmp_path / "run").iterdir()
     told = [line for line in stopped.stdout.splitlines() if "stopped by SIGTERM" in line]
     assert len(told) == 1
     assert told[0].endswith(f"ckpt_path={folder}")
     assert not (folder / "predictions.csv").exists()
-    done = command(*training, f"ckpt_path={folder}")
+    done = command(*training, f"ckpt_path={folder}", **home)
     assert done.returncode == 0, done.stdout
     assert_same_results(folder, alone)
 
@@ -211,7 +214,9 @@ def test_a_training_ends_with_its_rank_zero_and_goes_on_to_the_same_numbers(
 
 
 def test_a_sweep_over_several_devices_is_refused_before_it_starts(tmp_path: Path) -> None:
-    done = command("-m", "oadls.train", "-m", "+sweep=rmsprop", *TWO, f"name={tmp_path}/run")
+    done = command(
+        "-m", "oadls.train", "-m", "+sweep=rmsprop", *TWO, OADLS_OUTPUT_DIR=str(tmp_path)
+    )
     assert done.returncode == 1
     assert "in a multirun each job takes one device, not 2; set trainer.devices=1" in done.stdout
     assert not list(tmp_path.rglob("study.db"))
@@ -242,7 +247,8 @@ def test_rank_zero_alone_has_a_folder_among_the_outputs(
     launcher: tuple[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place, number = launcher
+    monkeypatch.setenv("OADLS_OUTPUT_DIR", str(tmp_path))
     monkeypatch.setenv(number, "2")
     for number_of, inside in (("0", True), ("1", False)):
         monkeypatch.setenv(place, number_of)
-        assert (tmp_path in Path(run_dir(str(tmp_path / "run"), None)).parents) == inside
+        assert (tmp_path in Path(run_dir("run", None)).parents) == inside

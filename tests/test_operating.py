@@ -35,8 +35,7 @@ def fit(name: str, *, seed: int, spoil_test: bool = False) -> Fit:
 
 
 def run_of(*fits: Fit, positive: str | None = "all") -> Run:
-    config = SimpleNamespace(data=SimpleNamespace(positive=positive))
-    experiment = SimpleNamespace(config=config, classes=["normal", "all"])
+    experiment = SimpleNamespace(positive=positive, classes=["normal", "all"])
     return Run(experiment, list(fits), Path(), "grouped_kfold", by_image=False)
 
 

@@ -78,10 +78,13 @@ def test_commands_that_start_in_one_second_have_folders_of_their_own(
 def test_runs_go_to_the_working_folder_where_the_installation_is_read_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.delenv("OADLS_OUTPUT_DIR", raising=False)
     assert outputs_folder() == Path(project_root(), "outputs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("os.access", lambda place, mode: False)
     assert outputs_folder() == tmp_path / "outputs"
+    monkeypatch.setenv("OADLS_OUTPUT_DIR", "runs")
+    assert outputs_folder() == tmp_path / "runs"
 
 
 def test_a_place_where_no_folder_can_be_made_is_named(

@@ -24,7 +24,7 @@ from oadls.model.classifier import Classifier
 from oadls.report import sections
 from oadls.report.board import PERSONAL, log_artifacts, show_run, summarise
 from oadls.report.results import HEADLINE
-from oadls.run import read_run
+from oadls.run_folder import RunFolder
 from oadls.settings import plain
 from oadls.tracking import tracked
 from oadls.trust import read_checkpoint
@@ -433,7 +433,7 @@ def texts(noted: Noted) -> str:
 def test_names_and_pictures_are_sent_where_they_are_asked_for(
     asked: bool, finished: Path, metrics: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, noted = read_run(finished), Noted()
+    run, noted = RunFolder(finished).run(), Noted()
     run.experiment.config.logger = {"patients": asked}
     monkeypatch.setattr("oadls.report.board.pictured_cells", lambda *given: "pictures")
     show_run(cast(wandb.Run, noted), run, metrics)
@@ -479,7 +479,7 @@ def test_where_the_data_lie_is_sent_where_it_is_asked_for(
 def test_a_fit_elsewhere_is_no_artifact(finished: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("mine")
-    run, noted = read_run(finished), Noted()
+    run, noted = RunFolder(finished).run(), Noted()
     link = tmp_path / "checkpoints" / "fold_0.ckpt"
     link.parent.mkdir()
     link.symlink_to(secret)
