@@ -17,13 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from oadls.cost import measure_run
 from oadls.errors import UserError
 from oadls.evaluate import evaluate
 from oadls.names import printable_lines
 from oadls.publish import publish_table
 from oadls.report import __main__ as reporting
 from oadls.report import page
+from oadls.report.ablation import read_runs
+from oadls.report.table3 import table_3
+from oadls.rows import Row
 from oadls.run_folder import RunFolder, numbers_in, read_text_table
+from oadls.sweep.confirm import Arm
 from tests.runs import composed, train_in
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -262,6 +267,13 @@ def test_a_report_that_finds_no_room_leaves_the_old_one_whole(home: Path) -> Non
     assert contents(home / "run") == before
 
 
+def test_going_on_with_a_finished_run_on_a_full_disk_spoils_none_of_it(home: Path) -> None:
+    before = contents(home / "run")
+    with full_disk(20_000), pytest.raises(UserError, match=r"cannot be written .File too large"):
+        train_in(home / "run", *NETWORK, f"data.root={home / 'cells'}", resume=True)
+    assert {**contents(home / "run"), "config.yaml": ""} == {**before, "config.yaml": ""}
+
+
 def test_a_report_that_fails_leaves_the_old_one_whole(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +293,36 @@ def test_how_often_the_test_part_was_seen_is_known(first: Path) -> None:
     run = first / "run"
     assert [fit.tested for fit in RunFolder(run).run().fits] == [1, 1]
     assert "predicted once by each of the 2 networks" in (run / "report.html").read_text()
+
+
+def test_each_look_at_a_test_part_is_counted(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.tested("fold_0") == 0
+    for looks in (1, 2):
+        run.note_test("fold_0")
+        assert run.tested("fold_0") == looks
+    assert run.tested("fold_1") == 0
+
+
+@pytest.mark.parametrize("how", ["empty", "half", "no end"])
+def test_every_reader_of_scores_finds_that_they_are_half(
+    home: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = home / "run" / "metrics.json"
+    file.write_bytes(shorten(file.read_bytes(), how))
+    for read in (
+        lambda: measure_run(home / "run"),
+        lambda: Arm([[home / "run"]]).predictions,
+        lambda: Arm([[home / "run"]]).validation,
+        lambda: reporting.report(home / "run", against=home / "run"),
+    ):
+        with pytest.raises(UserError, match=r"metrics\.json: is not whole"):
+            read()
+    assert read_runs(home) == {}  # an ablation goes on without it
+    assert "metrics.json: is not whole" in caplog.text
+    row = Row("oadls", home / "run", (), {"model": {"head": {}}})
+    (told,) = table_3([row], {})["failed"]  # a table says it of the row
+    assert "metrics.json: is not whole" in told
 
 
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=5)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from oadls.comparison import compare_paired, holm, stack
+from oadls.errors import UserError
 from oadls.metrics import SCORES
 from oadls.report.paper import TABLE_3, contradictions
 from oadls.rows import Row
@@ -36,7 +37,7 @@ def table_3(rows: Sequence[Row], faults: Mapping[str, str]) -> pd.DataFrame:
         fractions), OADLS-ALDC less this row (gain) with low, high, p and p_holm, corrected over the
         rows; the costs; contradictions of the printed values
     """
-    runs = {row.name: _read(row) for row in rows if row.done and row.name not in faults}
+    runs, faults = _read_all(rows, faults)
     records = [_record(row, faults.get(row.name, ""), runs.get(row.name)) for row in rows]
     if OURS in runs:
         for record in records:
@@ -63,6 +64,20 @@ def distinct(titles: Sequence[str], methods: Sequence[str]) -> list[str]:
         f"{title} ({method.partition(',')[0]})" if titles.count(title) > 1 else title
         for title, method in zip(titles, methods, strict=True)
     ]
+
+
+def _read_all(
+    rows: Sequence[Row], faults: Mapping[str, str]
+) -> tuple[dict[str, tuple[dict[str, Any], pd.DataFrame]], dict[str, str]]:
+    """The runs that are done, and why the others are not: one that is half fails for itself."""
+    runs, found = {}, dict(faults)
+    for row in rows:
+        if row.done and row.name not in found:
+            try:
+                runs[row.name] = _read(row)
+            except UserError as error:
+                found[row.name] = str(error)
+    return runs, found
 
 
 def _read(row: Row) -> tuple[dict[str, Any], pd.DataFrame]:
