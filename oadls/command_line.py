@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
@@ -74,9 +75,37 @@ def _as_text(argument: str, read: Override | None, *, is_path: bool, multirun: b
     return f"{key}={_quoted(text, kind)}"
 
 
-def _read(argument: str) -> Override | None:
+def parse(line: str) -> Override:
+    """A word of a command line as Hydra reads it; raises HydraException for what it refuses."""
+    return OverridesParser.create().parse_override(line)
+
+
+def named(line: str) -> str:
+    """What a word of a command line sets, as a sweep names it."""
+    return parse(line).get_key_element()
+
+
+def argument(name: str, value: Any) -> str:
+    """NAME=VALUE as Hydra reads it back; a text may hold what Hydra would split or refuse.
+
+    "null" and "[1, 2]" are none and a list, as in Hydra's own sweepers.
+    """
+    line = f"{name}={value}"
+    if not isinstance(value, str):
+        return line
+    read = _read(line)
+    if read is None or read.is_sweep_override() or _is_other_text(read, value):
+        return f"{name}={_quoted(value, Quote.single)}"
+    return line
+
+
+def _is_other_text(read: Override, text: str) -> bool:
+    return isinstance(read.value(), str) and read.value() != text
+
+
+def _read(line: str) -> Override | None:
     try:
-        return OverridesParser.create().parse_override(argument)
+        return parse(line)
     except HydraException:
         return None
 

@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from oadls.baselines.keep import ENDING
+from oadls.checkpoints import best_checkpoints
 from oadls.data.same import what_changed
 from oadls.errors import UserError
 from oadls.experiment import Experiment
@@ -27,8 +28,7 @@ def load_cards(place: str) -> dict[Path, Card]:
     path = Path(place)
     files = [path]
     if path.is_dir():
-        files = sorted(path.glob("checkpoints/fold_*.ckpt"))
-        files = [file for file in files if not file.stem.endswith("-last")]
+        files = best_checkpoints(path)
     if not files or not all(file.is_file() for file in files):
         kind = " of a network" if list(path.glob(f"checkpoints/*{ENDING}")) else ""
         raise UserError(f"checkpoint: no checkpoint{kind} at {path}")
@@ -143,9 +143,8 @@ def _open(card: Card, cfg: DictConfig, data: DictConfig | None = None) -> Experi
 def _predict(
     experiment: Experiment, file: Path, card: Card, sides: np.ndarray, cfg: DictConfig
 ) -> pd.DataFrame:
-    precision = card["config"]["trainer"].get(
-        "precision"
-    )  # else the metrics of the run would differ
+    # else the metrics of the run would differ
+    precision = card["config"]["trainer"].get("precision")
     trainer = make_trainer(
         cfg.trainer, precision=precision, logger=False, enable_checkpointing=False
     )

@@ -12,6 +12,7 @@ import torch
 
 from oadls.baselines.floors import pool
 from oadls.baselines.keep import ENDING, find_estimators, read_estimator
+from oadls.checkpoints import best_checkpoints
 from oadls.errors import UserError
 from oadls.experiment import Experiment
 from oadls.model.engine import Trunk, trunk_on
@@ -46,8 +47,7 @@ class Fitted:
 def fitted_of(experiment: Experiment, folder: Path) -> Iterator[Fitted]:
     """The first fold's model of a finished run; UserError where its folder has none."""
     estimators = find_estimators(folder / "checkpoints")
-    networks = sorted((folder / "checkpoints").glob("fold_*.ckpt"))
-    networks = [file for file in networks if not file.stem.endswith("-last")]
+    networks = best_checkpoints(folder)
     if estimators:
         with ExitStack() as stack:
             yield _estimator(experiment, estimators[0], stack)

@@ -15,10 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from oadls.command_line import argument
 from oadls.errors import UserError
 from oadls.jobs import Ending
 from oadls.report.paper import TABLE_3
-from oadls.settings import fixed_settings, project_root, quoted
+from oadls.settings import fixed_settings, project_root
 from oadls.trust import as_argument, read_settings
 
 GROUP = "experiment/table3"
@@ -77,9 +78,9 @@ class Row:
             self.check_same()
         if self.done:
             return None
-        place = quoted(self.folder.absolute())
-        resume = [f"ckpt_path={place}"] if self.started else []
-        more = [*self.overrides, *resume, f"hydra.run.dir={place}", *as_argument()]
+        place = str(self.folder.absolute())
+        resume = [argument("ckpt_path", place)] if self.started else []
+        more = [*self.overrides, *resume, argument("hydra.run.dir", place), *as_argument()]
         return [sys.executable, "-m", "oadls.train", *more]
 
     def check_same(self) -> None:

@@ -12,8 +12,6 @@ metrics.json         written last: a folder with one holds a finished run
 A cell is known by its picture and name, never by the row that it once stood in.
 """
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -34,31 +32,11 @@ from oadls.pipeline import PreparedCells
 from oadls.publish import publish_table, publish_text
 from oadls.run import Fit, Run, probabilities_of
 from oadls.schema import check_config
-from oadls.tables import unguarded
+from oadls.tables import not_whole, numbers_in, read_table
 from oadls.trust import read_config
 
 TEXTS = (*COLUMNS, "pixels_sha256", "note")
 FOLDS = "folds"
-
-
-def read_text_table(file: Path) -> pd.DataFrame:
-    """A CSV with every value as the text that it is: "NA", "007" and "1e5" are names of patients.
-
-    raises UserError for a file that is not there, is empty or ends within a row
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
-    text = content.decode("utf-8", errors="surrogateescape")
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise _half(file) from error
-    if not text.endswith("\n") or any(len(row) != len(rows[0]) for row in rows):
-        raise _half(file)
-    told = [[unguarded(value) for value in row] for row in rows]
-    return pd.DataFrame(told[1:], columns=told[0], dtype=object)
 
 
 def read_json(file: Path, *, needs: Sequence[str] = ()) -> dict[str, Any]:
@@ -68,27 +46,10 @@ def read_json(file: Path, *, needs: Sequence[str] = ()) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # of JSON or of UTF-8
-        raise _half(file) from error
+        raise not_whole(file) from error
     if not isinstance(found, dict) or not set(needs) <= set(found):
-        raise _half(file)
+        raise not_whole(file)
     return found
-
-
-def _half(file: Path) -> UserError:
-    return UserError(
-        f"{file}: is not whole, as after a full disk or a kill; delete it and give the command "
-        "that wrote it again (ckpt_path=FOLDER goes on with a run)"
-    )
-
-
-def numbers_in(column: pd.Series) -> pd.Series:
-    """Texts as the very numbers that they say, NaN where empty; a text that is none stays."""
-    for kind in (int, lambda text: float(text) if text else math.nan):
-        try:
-            return pd.Series([kind(text) for text in column], index=column.index, name=column.name)
-        except ValueError:
-            continue
-    return column
 
 
 class RunFolder:
@@ -114,22 +75,22 @@ class RunFolder:
     def predictions(self) -> pd.DataFrame:
         """predictions.csv: texts, and the columns prob_CLASS as float64; all its cells."""
         file, metrics = self.folder / "predictions.csv", self.metrics
-        found = read_text_table(file)
+        found = read_table(file)
         probabilities = [f"prob_{name}" for name in metrics["classes"]]
         if len(found) != metrics["test"]["cells"] or not {*probabilities, "path"} <= set(found):
-            raise _half(file)
+            raise not_whole(file)
         return found.assign(**{name: numbers_in(found[name]) for name in probabilities})
 
     @property
     def cells(self) -> Cells:
         """cells.csv and excluded.csv, as a source gave them, with the measurements."""
-        table = read_text_table(self.folder / "cells.csv")
+        table = read_table(self.folder / "cells.csv")
         for column in table.columns:
             if column in OPTIONAL:
                 table[column] = table[column].where(table[column] != "", None)
             elif column not in TEXTS:
                 table[column] = numbers_in(table[column])
-        return Cells(table, read_text_table(self.folder / "excluded.csv"))
+        return Cells(table, read_table(self.folder / "excluded.csv"))
 
     def run(self) -> Run:
         """The finished run as it was, from this folder alone: no image is opened.
@@ -174,11 +135,11 @@ class RunFolder:
         """floors.csv in the rows of run.test; None where there is no such file."""
         if not (self.folder / "floors.csv").is_file():
             return None
-        told = read_text_table(self.folder / "floors.csv").set_index("path")
+        told = read_table(self.folder / "floors.csv").set_index("path")
         paths = run.table["path"].iloc[run.test["row"]]
         ends = tuple(f"_prob_{name}" for name in run.classes)
         if set(paths) != set(told.index) or len(told.columns) % len(ends):
-            raise _half(self.folder / "floors.csv")
+            raise not_whole(self.folder / "floors.csv")
         names = [column.removesuffix(ends[0]) for column in told.columns[:: len(ends)]]
         return {
             name: run.test[["row", "label", "fold", "networks"]].assign(
@@ -237,16 +198,16 @@ class RunFolder:
 
     def _stored_predictions(self, name: str) -> pd.DataFrame:
         file = self.folder / FOLDS / f"{name}-predictions.csv"
-        stored, cells = read_text_table(file), self.facts_of(name).get("cells")
+        stored, cells = read_table(file), self.facts_of(name).get("cells")
         if "side" not in stored or cells not in (None, len(stored)):
-            raise _half(file)
+            raise not_whole(file)
         return stored
 
     def _history(self, name: str) -> pd.DataFrame:
         file = self.folder / FOLDS / f"{name}-history.csv"
         if not file.is_file():
             return pd.DataFrame()
-        return read_text_table(file).apply(numbers_in)
+        return read_table(file).apply(numbers_in)
 
     def write_fit(self, fit: Fit, table: pd.DataFrame, classes: Sequence[str]) -> None:
         """Publish a finished fit in folds; its .json comes last.
@@ -295,9 +256,9 @@ class RunFolder:
     @property
     def began_with(self) -> pd.DataFrame:
         """The cells that the run began with: KEY, and the side in each split by its name."""
-        before = read_text_table(self.folder / "splits.csv")
+        before = read_table(self.folder / "splits.csv")
         if not set(KEY) <= set(before):
-            raise _half(self.folder / "splits.csv")
+            raise not_whole(self.folder / "splits.csv")
         return before.assign(**_known(before))
 
     def note_test(self, name: str) -> None:

@@ -7,7 +7,6 @@ import atexit
 import itertools
 import netrc
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -93,17 +92,6 @@ def one_device_a_job(devices: int | str) -> str:
         "set trainer.devices=1 trainer.num_nodes=1 and run jobs side by side, with "
         "hydra/launcher=joblib hydra.sweeper.n_jobs=N or by the same sweep command on every "
         "machine (README, Search hyper-parameters)"
-    )
-
-
-def quoted(path: Path) -> str:
-    """A path as a value of Hydra, whatever characters are in it."""
-    text = str(path)
-    if re.fullmatch(r"[A-Za-z0-9/._-]+", text):
-        return text
-    # a backslash is itself, but before a quote and before the end
-    return (
-        "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), text) + "'"
     )
 
 

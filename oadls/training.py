@@ -31,6 +31,7 @@ from oadls.checkpoints import (
     WholeCheckpoints,
     last_checkpoint,
 )
+from oadls.command_line import argument
 from oadls.data.dataset import CellData
 from oadls.data.split import Split
 from oadls.errors import UserError
@@ -43,7 +44,7 @@ from oadls.publish import publish_text
 from oadls.ranks import rank
 from oadls.run import SIDES, Fit, prediction_rows
 from oadls.run_folder import RunFolder
-from oadls.settings import fixed_settings, plain, quoted, run_dir
+from oadls.settings import fixed_settings, plain, run_dir
 from oadls.stopping import Stopped
 from oadls.trust import read_checkpoint, read_settings
 
@@ -86,7 +87,7 @@ def same_training(arguments: Sequence[str], folder: Path) -> str:
     arguments : of the command that was stopped
     """
     kept = [one for one in arguments if not one.startswith(("ckpt_path=", "hydra.run.dir="))]
-    return shlex.join(["python", "-m", "oadls.train", *kept, f"ckpt_path={quoted(folder)}"])
+    return shlex.join(["python", "-m", "oadls.train", *kept, argument("ckpt_path", str(folder))])
 
 
 def open_run(folder: Path, cfg: Any) -> None:

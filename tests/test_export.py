@@ -17,7 +17,7 @@ from oadls.experiment import build
 from oadls.export import KINDS, check_folder, export
 from oadls.pipeline import PreparedCells
 from oadls.prepare import prepare
-from oadls.tables import read_csv
+from oadls.tables import read_table
 from tests.runs import composed
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -87,7 +87,7 @@ def test_images_that_lie_elsewhere_stay_as_they_are(
     prepare(composed("prepare", "data=folder", *arguments, f"export={tmp_path / 'out'}"))
     after = hashes(tmp_path)
     assert {path: after[path] for path in before} == before
-    told = read_csv(tmp_path / "out" / "cells.csv")
+    told = read_table(tmp_path / "out" / "cells.csv")
     assert len(set(told["exported"])) == 2
     for _, row in told.iterrows():
         for kind in KINDS:
@@ -109,7 +109,7 @@ def test_every_image_has_a_file_of_its_own_whatever_its_name(
     before = hashes(home)
     export(table_of(files), prepared, home / "out")
     assert hashes(home / "in") == before
-    told = read_csv(home / "out" / "cells.csv")
+    told = read_table(home / "out" / "cells.csv")
     for file, place in zip(files.values(), told["exported"], strict=True):
         pictures = [np.asarray(Image.open(home / "out" / kind / place)) for kind in KINDS]
         original = np.asarray(Image.open(file))

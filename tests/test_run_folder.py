@@ -27,8 +27,9 @@ from oadls.report import page
 from oadls.report.ablation import read_runs
 from oadls.report.table3 import table_3
 from oadls.rows import Row
-from oadls.run_folder import RunFolder, numbers_in, read_text_table
+from oadls.run_folder import RunFolder
 from oadls.sweep.confirm import Arm
+from oadls.tables import numbers_in, read_table
 from tests.runs import composed, train_in
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -138,7 +139,7 @@ def test_a_checkpoint_knows_the_side_of_each_of_its_cells(home: Path, tmp_path: 
     evaluate(composed("evaluate", *settings), tmp_path)
     for name in RunFolder(tmp_path).fit_names:
         old, new = (
-            read_text_table(run / "folds" / f"{name}-predictions.csv").set_index("name")
+            read_table(run / "folds" / f"{name}-predictions.csv").set_index("name")
             for run in (home / "run", tmp_path)
         )
         assert old["side"].to_dict() == new["side"].to_dict()
@@ -182,11 +183,11 @@ def test_a_run_goes_on_where_all_files_have_new_names(home: Path) -> None:
 
 def by_row(home: Path) -> None:
     """Turn a run into one of an older version, which kept cells by row."""
-    cells = read_text_table(home / "cells.csv")
+    cells = read_table(home / "cells.csv")
     rows = {name: row for row, name in enumerate(cells["name"])}
     classes = json.loads((home / "metrics.json").read_text())["classes"]
     for file in (home / "folds").glob("*-predictions.csv"):
-        told = read_text_table(file)
+        told = read_table(file)
         old = pd.DataFrame({"row": told["name"].map(rows), "side": told["side"]})
         old["label"] = told["label"].map(classes.index)
         publish_table(file, old.join(told.filter(like="probability_")))
@@ -340,7 +341,7 @@ def test_texts_are_read_as_they_were_written(
     table = pd.DataFrame(rows, columns=["name", "patient"], dtype=object)
     publish_table(file, table)
     wanted = [[printable_lines(text) for text in row] for row in rows]
-    assert read_text_table(file).to_numpy().tolist() == wanted
+    assert read_table(file).to_numpy().tolist() == wanted
 
 
 @given(st.lists(st.floats()))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from oadls.command_line import parse
 from oadls.data.words import words
 from oadls.errors import UserError
 
@@ -196,7 +196,7 @@ def _readings(name: str) -> frozenset[tuple[str, str]]:
     with contextlib.suppress(yaml.YAMLError):
         found.add(_key(yaml.safe_load(name)))
     with contextlib.suppress(HydraException):
-        found.add(_key(OverridesParser.create().parse_override(f"name={name}").value()))
+        found.add(_key(parse(f"name={name}").value()))
     return frozenset(found)
 
 

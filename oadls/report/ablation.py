@@ -64,10 +64,8 @@ def read_runs(folder: Path) -> Runs:
     for file in sorted(folder.rglob("metrics.json")):
         home = RunFolder(file.parent)
         try:
-            config, run = (
-                read_settings(file.parent / "config.yaml"),
-                (home.metrics, home.predictions),
-            )
+            config = read_settings(file.parent / "config.yaml")
+            run = home.metrics, home.predictions
         except UserError as error:  # as one that failed: the others are worth a table
             log.warning("left out: %s", error)
             continue

@@ -21,7 +21,7 @@ from PIL import Image
 from oadls.publish import publish_table, publish_text
 from oadls.report.figures import DPI, plot_cells, save
 from oadls.report.images import PicturesGone
-from oadls.run_folder import numbers_in, read_text_table
+from oadls.tables import numbers_in, read_table
 
 Level = Literal["info", "warning", "alarm"]
 MISSING = "There are none: the images are not there any more, or have changed since the run."
@@ -135,7 +135,7 @@ class Page:
         """The table that the report had before, as its CSV says it."""
         file = self.before / "tables" / f"{name}.csv"
         if file.is_file():
-            told = read_text_table(file)
+            told = read_table(file)
             self.show_table(told.apply(numbers_in), caption + BEFORE)
 
     def _show_figure(self, path: Path, caption: str, *, width: float, wide: bool) -> None:

@@ -5,15 +5,15 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from oadls.data.table import Cells
+from oadls.names import printable_lines
+from oadls.terminal import console
 
 log = logging.getLogger(__name__)
 
-WIDTH = 112  # of a table where the output is a file or a pipe
 MOST_ROWS = 16  # of the table: more folders are told together
 DEEPEST = 3  # folders of a path that are told
 COLUMNS = ("folder", "class", "images", "patients", "left out, and why")
@@ -23,17 +23,14 @@ def print_found(
     cells: Cells, *, name: str, classes: Sequence[str], positive: str | None = None
 ) -> None:
     """One line of the classes with their cells and patients, and a table by folder."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
     told = describe_classes(cells.table, classes=classes, positive=positive)
-    log.info("%s: %s", name, _printable(told))
-    table = Table(title=Text(_printable(f"Images of {name}")))
+    log.info("%s: %s", name, printable_lines(told))
+    table = Table(title=Text(printable_lines(f"Images of {name}")))
     for column in COLUMNS:
         table.add_column(column, justify="right" if column == "images" else "left")
     for row in found_rows(cells):
-        table.add_row(*(Text(_printable(value)) for value in row))
-    console.print(table)
+        table.add_row(*(Text(printable_lines(value)) for value in row))
+    console().print(table)
 
 
 def describe_classes(
@@ -75,7 +72,7 @@ def _rows(
         str(place): _reasons(part) for place, part in left.groupby(np.array(aside, dtype=object))
     }
     rows = []
-    labels = ["-" if label is None else _printable(label) for label in table["label"]]
+    labels = ["-" if label is None else printable_lines(label) for label in table["label"]]
     keys = [np.array(values, dtype=object) for values in (places, labels)]
     for (place, label), part in table.groupby(keys):
         told = reasons.pop(str(place), "")
@@ -86,7 +83,7 @@ def _rows(
 
 def _folders(names: Iterable[str]) -> list[str]:
     """The folder of each path, as it can be shown: pandas groups by no other text."""
-    return [_printable(name.rpartition("/")[0]) for name in names]
+    return [printable_lines(name.rpartition("/")[0]) for name in names]
 
 
 def _to(folder: str, depth: int) -> str:
@@ -133,9 +130,3 @@ def _patients(part: pd.DataFrame) -> str:
 
 def _number(value: int) -> str:
     return f"{value:,}"
-
-
-def _printable(text: str) -> str:
-    """With what no terminal shows written out."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in shown)

@@ -36,7 +36,7 @@ class Arm:
     @cached_property
     def metrics(self) -> list[list[dict[str, Any]]]:
         """metrics.json of each run."""
-        return [[read_metrics(run) for run in of] for of in self.runs]
+        return [[RunFolder(run).metrics for run in of] for of in self.runs]
 
     @cached_property
     def predictions(self) -> list[pd.DataFrame]:
@@ -139,9 +139,8 @@ def _train(config: DictConfig, folder: Path, cells: str | None) -> None:
     """
     file = folder / "metrics.json"
     done = file.is_file()
-    found = (
-        read_metrics(folder)["data_fingerprint"] if done else Experiment.open(config).fingerprint
-    )
+    home = RunFolder(folder)
+    found = home.metrics["data_fingerprint"] if done else Experiment.open(config).fingerprint
     if cells not in (None, found):
         raise UserError(
             f"sweep: the search had cells with data_fingerprint {cells}, "
@@ -151,11 +150,6 @@ def _train(config: DictConfig, folder: Path, cells: str | None) -> None:
     if not done:
         log.info("training %s", folder)
         train_in(folder, config)
-
-
-def read_metrics(run: Path) -> dict[str, Any]:
-    """metrics.json of a run; UserError for half of one."""
-    return RunFolder(run).metrics
 
 
 def touched(sweep: Sweep) -> Sequence[str]:

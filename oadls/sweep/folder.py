@@ -17,10 +17,10 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from oadls.command_line import argument, named
 from oadls.errors import UserError
 from oadls.publish import publish
 from oadls.settings import plain
-from oadls.sweep.arguments import argument, named
 from oadls.sweep.same import CELLS
 from oadls.sweep.storage import stored, written
 from oadls.sweep.study import counts

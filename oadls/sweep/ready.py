@@ -8,9 +8,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
+from oadls.command_line import argument, named, parse
 from oadls.errors import UserError
 from oadls.publish import publish_text
-from oadls.sweep.arguments import argument, named, parse
 from oadls.sweep.folder import FILE, Sweep, check_choice
 from oadls.trust import check_changes
 

@@ -102,7 +102,7 @@ class TotalSweeper(OptunaSweeper):
         return trials
 
     def _run(self, trials: "Trials", fixed: dict[str, Any], others: list[str]) -> None:
-        from oadls.sweep.arguments import argument
+        from oadls.command_line import argument
         from oadls.sweep.same import OtherCells
 
         hydra: Any = self.sweeper

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
+from oadls.command_line import argument, named, parse
 from oadls.settings import sqlite_file
-from oadls.sweep.arguments import argument, named, parse
 
 SIMPLE = st.text(st.characters(exclude_categories=["C"]), max_size=12)
 ODD = st.text(st.sampled_from("ab ,;:=()[]{}'\"\\\\$#~%?@ü/."), max_size=12)

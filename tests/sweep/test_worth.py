@@ -16,11 +16,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from pytorch_lightning.loggers import CSVLogger
 
+from oadls.command_line import argument
 from oadls.errors import UserError
 from oadls.report.sweep import verdict
 from oadls.settings import plain, sqlite_file
 from oadls.sweep.__main__ import conclude
-from oadls.sweep.arguments import argument
 from oadls.sweep.confirm import _for_test, _train, touched
 from oadls.sweep.folder import Sweep
 from oadls.sweep.ready import write_experiments
